@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from headstart.backbones import tensors
 from headstart.backbones.card import Card
 from headstart.errors import BackboneError, OptionError
 
@@ -167,7 +168,27 @@ class ClassToken(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (patch tokens as [n, d, rows, rows], class token [n, d]) of tokens [n, t, d]."""
         patches = x[:, self.prefix :].transpose(1, 2)
-        return patches.unflatten(2, (self.rows, self.rows)), x[:, 0]
+        return patches.reshape(-1, x.shape[2], self.rows, self.rows), x[:, 0]
+
+
+def count_and_digest(
+    blocks: Mapping[str, nn.Module], pool: nn.Module, classifier: nn.Module | None
+) -> tuple[int, str]:
+    """Return what the card of a hub model says about its weights.
+
+    Args:
+        blocks: As for `Backbone`.
+        pool: As for `Backbone`.
+        classifier: As for `Backbone`.
+
+    Returns:
+        Number of weights, and the digest of the tensors without the counters of batch norm.
+    """
+    parts = nn.ModuleDict({"blocks": nn.ModuleDict(dict(blocks)), "pool": pool})
+    if classifier is not None:
+        parts["classifier"] = classifier
+    state = {n: t for n, t in parts.state_dict().items() if not n.endswith("num_batches_tracked")}
+    return sum(parameter.numel() for parameter in parts.parameters()), tensors.digest(state)
 
 
 def _per_channel(values: tuple[float, float, float]) -> Tensor:

@@ -61,7 +61,9 @@ def canonical(card: Card, found: Mapping[str, Tensor], origin: Path) -> dict[str
         network = _network(card)
     wanted = {n: tuple(t.shape) for n, t in network.state_dict().items() if "num_batches_tracked" not in n}
     if isinstance(network, EfficientNetLite):
-        aliases = {ours: (ours, theirs) for ours, theirs in reference_names(network).items()}
+        aliases: dict[str, tuple[str, ...]] = {
+            ours: (ours, theirs) for ours, theirs in reference_names(network).items()
+        }
     else:
         aliases = {ours: (ours, *_keras_names(ours)) for ours in wanted}
     result: dict[str, Tensor] = {}

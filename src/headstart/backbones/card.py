@@ -25,7 +25,8 @@ class Preprocess:
             scales both sides to `size`. Defaults to "crop".
         crop: Share of the scaled short side that the crop keeps, float in (0, 1]. Defaults to 0.875.
         interpolation: "bilinear" or "bicubic". Defaults to "bilinear".
-        mean: Subtracted from each channel, three floats in grey levels (0 to 255), in the order of `channels`.
+        mean: Subtracted from each channel, three floats in grey levels (0 to 255), ordered as
+            `channels` says.
         std: What each channel is then divided by, three floats in grey levels.
         channels: The order in which the network wants the colours, "RGB" or "BGR". Defaults to "RGB".
         version: Changes whenever the meaning of these fields does, int. Defaults to 1.

