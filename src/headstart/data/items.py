@@ -65,7 +65,8 @@ class Dataset:
         problems: What could not be opened, tuple of Problem. Defaults to ().
 
     Example:
-        >>> data = Dataset((Item("a.jpg", Path("a.jpg"), "cat"), Item("b.jpg", Path("b.jpg"), "dog")), "image")
+        >>> items = Item("a.jpg", Path("a.jpg"), "cat"), Item("b.jpg", Path("b.jpg"), "dog")
+        >>> data = Dataset(items, "image")
         >>> data.classes, data.counts(), len(data)
         (('cat', 'dog'), {'cat': 1, 'dog': 1}, 2)
     """
@@ -125,7 +126,11 @@ def natural_order(labels: Iterable[str]) -> tuple[str, ...]:
     """
 
     def key(label: str) -> tuple[list[tuple[int, int, str]], str]:
-        parts = re.split(r"([0-9]+)", label)
-        return [(0, int(p), "") if p.isdecimal() else (1, 0, p.casefold()) for p in parts if p], label
+        parts: list[tuple[int, int, str]] = []
+        for part in filter(None, re.split(r"([0-9]+)", label)):
+            digits = part.lstrip("0")
+            # Longer is larger; int() would refuse more than 4,300 digits.
+            parts.append((0, len(digits), digits) if part[0] in "0123456789" else (1, 0, part.casefold()))
+        return parts, label
 
     return tuple(sorted(set(labels), key=key))
