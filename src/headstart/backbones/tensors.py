@@ -40,7 +40,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         tensor = tensors[name].detach().cpu().contiguous()
         header = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         hasher.update(json.dumps(header).encode())
-        hasher.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+        hasher.update(tensor.flatten().view(torch.uint8).numpy().data)
     return hasher.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -118,20 +118,30 @@ def _classifier(model: Any, trunk: Tensor, features: Tensor) -> nn.Module | None
 def _children(model: Any, probe: Tensor, wanted: Tensor) -> dict[str, nn.Module]:
     """Return the model's children as blocks, sequences opened; nothing where they are not the model."""
     blocks: dict[str, nn.Module] = {}
+    matching: dict[str, nn.Module] = {}
     x = probe
+    for name, module in _opened(model):
+        try:
+            x = module(x)
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
+            break
+        if not isinstance(x, Tensor):
+            break
+        blocks[name] = module
+        same = x.shape == wanted.shape and torch.allclose(x, wanted, atol=1e-5)
+        # Not the first match but the last one with weights: a residual block may add nothing yet.
+        if same and (not matching or any(True for _ in module.parameters())):
+            matching = dict(blocks)
+    return matching
+
+
+def _opened(model: Any) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the model's children by name, the parts of a sequence one by one."""
     for name, child in model.named_children():
-        parts = child.named_children() if isinstance(child, nn.Sequential) else [("", child)]
-        for part, module in parts:
-            try:
-                x = module(x)
-            except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError):
-                return {}
-            if not isinstance(x, Tensor):
-                return {}
-            blocks[f"{name}_{part}" if part else name] = module
-            if x.shape == wanted.shape and torch.allclose(x, wanted, atol=1e-5):
-                return blocks
-    return {}
+        if isinstance(child, nn.Sequential):
+            yield from ((f"{name}_{part}", module) for part, module in child.named_children())
+        else:
+            yield name, child
 
 
 class _Trunk(nn.Module):
