@@ -1,0 +1,139 @@
+"""From a torch backbone to OpenVINO's own format (IR), once for each set of weights."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.engines.openvino_engine import read_ir, version
+from headstart.errors import missing_extra
+from headstart.files import atomic_file, cache_dir, digest_json, storage_errors
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+    from headstart.backbones.card import Card
+
+_CONVERSION = 1
+"""Changes whenever the same weights would be converted into a network that computes something else."""
+
+
+def ir_path(card: Card, precision: str = "fp32") -> Path:
+    """Return where the IR of a backbone is kept in the cache; it may not exist yet.
+
+    Args:
+        card: The backbone's card.
+        precision: "int8" for the quantised network, anything else for the one in 32 bits. Defaults to "fp32".
+
+    Returns:
+        The Path of the .xml file; the weights are in the .bin file beside it.
+    """
+    kind = "int8" if precision == "int8" else "fp32"
+    key = digest_json([card.digest, card.preprocess.to_json(), _CONVERSION, version(), kind])
+    return cache_dir() / "networks" / f"{card.name.replace('/', '_').replace(':', '_')}-{kind}-{key[:16]}.xml"
+
+
+def backbone_ir(card: Card, load: Callable[[], Backbone]) -> Path:
+    """Return the IR of a backbone, converting it when the cache does not hold it yet.
+
+    Args:
+        card: The backbone's card.
+        load: Called for the network only when it has to be converted.
+
+    Returns:
+        The Path of the .xml file, whose outputs are named "grid" and "features".
+    """
+    path = ir_path(card)
+    if not _complete(path):
+        save_ir(convert(load()), path)
+    return path
+
+
+def int8_ir(card: Card, load: Callable[[], Backbone], calibration: Iterable[NDArray[np.uint8]]) -> Path:
+    """Return the int8 IR of a backbone, quantising it on the user's own items when it is not cached.
+
+    Args:
+        card: The backbone's card.
+        load: Called for the network only when needed.
+        calibration: Prepared inputs, uint8 [h, w, 3]; 100 to 300 are enough.
+
+    Returns:
+        The Path of the .xml file.
+
+    Raises:
+        MissingExtraError: nncf is not installed.
+
+    References:
+        Post-training quantisation as in NNCF, https://github.com/openvinotoolkit/nncf.
+    """
+    path = ir_path(card, "int8")
+    if not _complete(path):
+        try:
+            import nncf
+        except ImportError as error:
+            raise missing_extra("nncf", "int8", "int8 features") from error
+        model = read_ir(backbone_ir(card, load))
+        shape = model.input(0).partial_shape
+        shape[0] = 1
+        model.reshape(shape)
+        inputs = [value[None] for value in calibration]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nncf's own dependencies deprecate each other
+            quantised = nncf.quantize(model, nncf.Dataset(inputs), subset_size=len(inputs))
+        save_ir(quantised, path)
+    return path
+
+
+def convert(backbone: Backbone) -> Any:
+    """Convert a backbone to an openvino.Model: input "pixels", outputs "grid" and "features".
+
+    Args:
+        backbone: The network, in evaluation mode.
+
+    Returns:
+        The openvino.Model with a free batch axis.
+    """
+    import openvino
+    import torch
+
+    size = backbone.card.preprocess.size
+    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
+        model = openvino.convert_model(backbone, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])])
+    model.input(0).set_names({"pixels"})
+    for output, name in zip(model.outputs, ("grid", "features"), strict=True):
+        output.set_names({name})
+    return model
+
+
+def save_ir(model: Any, path: Path) -> None:
+    """Write an IR: first the weights, then the graph, each whole or not at all.
+
+    Args:
+        model: The openvino.Model.
+        path: Where the .xml goes; the .bin goes beside it.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    import openvino
+
+    with storage_errors(path), tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "network.xml"
+        openvino.save_model(model, str(draft), compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):
+            with atomic_file(path.with_suffix(suffix)) as temporary:
+                temporary.write_bytes(draft.with_suffix(suffix).read_bytes())
+
+
+def _complete(path: Path) -> bool:
+    return path.is_file() and path.with_suffix(".bin").is_file()
+
+
+

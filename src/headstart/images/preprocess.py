@@ -1,0 +1,81 @@
+"""From pixels to a network's input: one specification, two kernels that agree within one grey level."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from headstart.backbones.card import Preprocess
+from headstart.data.items import Source
+from headstart.errors import OptionError
+from headstart.images.decode import Pixels, decode
+
+Kernel = Literal["pillow", "torch"]
+_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def prepare(source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> Pixels:
+    """Decode a picture and bring it to a network's input size.
+
+    The crop is cut out of the source before resizing: the same field of view as resizing first, fewer
+    pixels to compute, and both kernels see the same whole-pixel region.
+
+    Args:
+        source: A Path, encoded bytes or an array, see `decode`.
+        spec: What the network wants: side, crop, interpolation.
+        kernel: "pillow" (serving: needs no torch) or "torch" (training: 3 to 6 times faster). Both
+            antialias; tests hold them within one grey level. Defaults to "pillow".
+
+    Returns:
+        The input, uint8 [side, side, 3], RGB; mean and standard deviation are the network's business.
+
+    Raises:
+        DecodeError: The picture cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> from headstart.backbones import card
+        >>> prepare(np.zeros((300, 400, 3), np.uint8), card("efficientnet_lite0").preprocess).shape
+        (224, 224, 3)
+    """
+    return resize(field_of_view(decode(source, at_least=needed_side(spec)), spec), spec, kernel)
+
+
+def needed_side(spec: Preprocess) -> int:
+    """Return the short side, in pixels, below which a picture would have to be enlarged."""
+    return spec.size if spec.resize == "squash" else round(spec.size / spec.crop)
+
+
+def field_of_view(pixels: Pixels, spec: Preprocess) -> Pixels:
+    """Return the part of a picture that the network will see: the centre square, or all of it."""
+    if spec.resize == "squash":
+        return pixels
+    height, width = pixels.shape[:2]
+    side = max(1, round(min(height, width) * spec.crop))
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def resize(pixels: Pixels, spec: Preprocess, kernel: Kernel) -> Pixels:
+    """Resize to the network's side with antialiasing, by one of the two kernels."""
+    if kernel == "pillow":
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.asarray(image.resize((spec.size, spec.size), _PILLOW[spec.interpolation]))
+    if kernel == "torch":
+        return _resize_torch(pixels, spec)
+    raise OptionError("the kernel 'pillow' or 'torch'", repr(kernel), "name one of the two")
+
+
+def _resize_torch(pixels: Pixels, spec: Preprocess) -> Pixels:
+    import torch
+    from torch.nn import functional
+
+    # A view of the array that is channels_last in torch's eyes: its uint8 kernel is vectorised for that.
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    size = (spec.size, spec.size)
+    out = functional.interpolate(image, size, mode=spec.interpolation, antialias=True, align_corners=False)
+    result: NDArray[np.uint8] = out[0].permute(1, 2, 0).contiguous().numpy()
+    return result

@@ -1,0 +1,165 @@
+"""From logits to honest probabilities, prediction sets with a promised coverage, and when to stay silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_LEVEL = 0.9
+_ACCURACY = 0.99
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Prediction sets that hold the true label as often as promised.
+
+    Args:
+        level: The promised coverage, float in (0, 1).
+        threshold: A label is in the set when its probability is at least this, float.
+
+    References:
+        Sadinle, Lei and Wasserman, "Least ambiguous set-valued classifiers", JASA 2019.
+    """
+
+    level: float
+    threshold: float
+
+    def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Return which labels are in each item's set, bool [n, classes]."""
+        return probabilities >= self.threshold
+
+    @classmethod
+    def of(cls, probabilities: Floats, y: NDArray[np.int64], level: float = _LEVEL) -> Conformal:
+        """Find the threshold on items the head has not been fitted on.
+
+        Args:
+            probabilities: float [n, classes].
+            y: True classes, int [n].
+            level: The coverage to promise. Defaults to 0.9.
+        """
+        true = np.sort(probabilities[np.arange(len(y)), y])
+        # The finite-sample rule of split conformal prediction: rank ⌊(n + 1)(1 − level)⌋ from below.
+        rank = int(np.floor((len(true) + 1) * (1 - level)))
+        return cls(level, float(true[rank - 1]) if rank >= 1 else 0.0)
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """Below which confidence an answer is withheld.
+
+    Args:
+        accuracy: The share of given answers that was asked to be right, float.
+        confidence: The threshold, float.
+        answered: The share of items that are answered at this threshold, float.
+    """
+
+    accuracy: float
+    confidence: float
+    answered: float
+
+    @classmethod
+    def of(cls, probabilities: Floats, y: NDArray[np.int64], accuracy: float = _ACCURACY) -> Abstention:
+        """Find the lowest threshold at which the answers given are right often enough.
+
+        Where no threshold reaches the asked accuracy, the one with the most accurate answers that still
+        answers a tenth of the items is taken.
+        """
+        confidence = probabilities.max(1)
+        order = np.argsort(-confidence, kind="stable")
+        right = (probabilities.argmax(1) == y)[order]
+        share = np.cumsum(right) / np.arange(1, len(y) + 1)
+        good = np.flatnonzero(share >= accuracy)
+        # Items of equal confidence are answered together: only the last of a run is a possible threshold.
+        ends = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True))
+        good = np.intersect1d(good, ends)
+        if len(good) == 0:
+            possible = ends[ends >= max(len(y) // 10, 1) - 1]
+            good = possible[[int(np.argmax(share[possible]))]]
+        last = int(good[-1])
+        if last == len(y) - 1:
+            return cls(accuracy, 0.0, 1.0)
+        return cls(accuracy, float(confidence[order][last]), (last + 1) / len(y))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns logits into probabilities, sets and silence.
+
+    Args:
+        temperature: Logits are divided by it, float > 0.
+        conformal: Prediction sets, Conformal.
+        abstention: When to withhold an answer, Abstention.
+
+    References:
+        Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+
+    temperature: float
+    conformal: Conformal
+    abstention: Abstention
+
+    def probabilities(self, logits: NDArray[np.floating]) -> Floats:
+        """Return calibrated probabilities, float64 [n, classes]."""
+        return softmax(logits, self.temperature)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Calibration:
+        """Build from what `to_json` returned."""
+        return cls(float(value["temperature"]), Conformal(**value["conformal"]), Abstention(**value["abstention"]))
+
+    @classmethod
+    def of(cls, logits: NDArray[np.floating], y: NDArray[np.int64], level: float = _LEVEL) -> Calibration:
+        """Calibrate on logits of items that the head was not fitted on (out-of-fold logits).
+
+        Args:
+            logits: float [n, classes].
+            y: True classes, int [n].
+            level: Coverage of the prediction sets. Defaults to 0.9.
+        """
+        temperature = fit_temperature(logits, y)
+        probabilities = softmax(logits, temperature)
+        return cls(temperature, Conformal.of(probabilities, y, level), Abstention.of(probabilities, y))
+
+
+def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+    """Return exp(logits / temperature), each row divided by its sum, float64 [n, classes]."""
+    z = np.asarray(logits, np.float64) / temperature
+    z = np.exp(z - z.max(1, keepdims=True))
+    result: Floats = z / z.sum(1, keepdims=True)
+    return result
+
+
+def fit_temperature(logits: NDArray[np.floating], y: NDArray[np.int64]) -> float:
+    """Return the temperature that minimises the log loss.
+
+    The loss is convex in 1/temperature, so a bounded search over its logarithm finds it. The bounds keep
+    perfectly separated items from asking for infinite confidence.
+
+    Args:
+        logits: float [n, classes].
+        y: True classes, int [n].
+
+    Returns:
+        The temperature, float between 0.05 and 20.
+    """
+    from scipy.optimize import minimize_scalar
+
+    rows = np.arange(len(y))
+
+    def loss(log_temperature: float) -> float:
+        z = np.asarray(logits, np.float64) / np.exp(log_temperature)
+        z -= z.max(1, keepdims=True)
+        return float(np.mean(np.log(np.exp(z).sum(1)) - z[rows, y]))
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))

@@ -1,0 +1,147 @@
+"""Cross-validation on cached features: chooses a head's strength and gives out-of-fold answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.splits import make_folds
+from headstart.transfer.calibration import Calibration, fit_temperature, softmax
+from headstart.transfer.features import Features
+from headstart.transfer.heads import Head, Kind, Matrix, fit_head
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+_SEARCH_ITEMS = 4000
+"""The strength is searched for on at most this many items: the best one hardly depends on the number."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features with their items' classes and groups: all that fitting a head looks at.
+
+    Args:
+        features: Rows of the items, Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+    """
+
+    features: Features
+    y: NDArray[np.int64]
+    classes: int
+
+    def take(self, items: NDArray[np.int64]) -> Labelled:
+        """Return the part with these items, by position."""
+        return Labelled(self.features.take(items), self.y[items], self.classes)
+
+    def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> Head:
+        """Fit a head on all rows."""
+        rows_y = self.y[self.features.item]
+        return fit_head(
+            kind, self.features.X, rows_y, self.classes, strength=strength, class_weight=class_weight, seed=seed
+        )
+
+    def logits(self, head: Head) -> Matrix:
+        """Return each item's logits: the mean of its rows' logits."""
+        return self.features.pool(head.logits(self.features.X))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What cross-validation found.
+
+    Args:
+        strength: The chosen inverse regularisation, float.
+        losses: Log loss (after a temperature) of each strength that was tried, {strength: loss}.
+        folds: Fold of each item, int [items].
+        logits: Out-of-fold logits of each item at the chosen strength, float32 [items, classes].
+    """
+
+    strength: float
+    losses: dict[float, float]
+    folds: NDArray[np.int64]
+    logits: Matrix
+
+    def calibration(self, y: NDArray[np.int64]) -> Calibration:
+        """Return the calibration that the out-of-fold logits ask for."""
+        return Calibration.of(self.logits, y)
+
+    def accuracies(self, y: NDArray[np.int64]) -> list[float]:
+        """Return the accuracy of each fold."""
+        right = self.logits.argmax(1) == y
+        return [float(right[self.folds == fold].mean()) for fold in np.unique(self.folds)]
+
+
+def select(
+    data: Labelled,
+    kind: Kind,
+    *,
+    folds: int | NDArray[np.int64] = 5,
+    strengths: Sequence[float] = STRENGTHS,
+    class_weight: str | None = None,
+    seed: int = 0,
+) -> Selection:
+    """Choose a head's strength by cross-validated log loss.
+
+    Args:
+        data: Features, classes, groups.
+        kind: The kind of head. A centroid has no strength, an MLP keeps the default one.
+        folds: Number of folds, int, or each item's fold, int [items]. Defaults to 5.
+        strengths: What to try. Defaults to 1e-4 … 0.1.
+        class_weight: As in `fit_head`. Defaults to None.
+        seed: For the folds and the MLP, int. Defaults to 0.
+
+    Returns:
+        The selection, with out-of-fold logits at the chosen strength.
+    """
+    assigned = assign_folds(data, folds, seed) if isinstance(folds, int) else folds
+    if kind != "linear":
+        strengths = (0.01,)
+    subset = _search_subset(data, seed) if len(strengths) > 1 else np.arange(0)
+    if len(strengths) == 1:
+        losses = {strengths[0]: float("nan")}
+        best = strengths[0]
+    else:
+        part, part_folds = data.take(subset), assigned[subset]
+        answers = {s: _out_of_fold(part, part_folds, kind, s, class_weight, seed) for s in strengths}
+        losses = {s: _loss(logits, part.y) for s, logits in answers.items()}
+        best = min(losses, key=lambda s: losses[s])
+        if len(subset) == len(data.y):
+            return Selection(best, losses, assigned, answers[best])
+    return Selection(best, losses, assigned, _out_of_fold(data, assigned, kind, best, class_weight, seed))
+
+
+def assign_folds(data: Labelled, folds: int, seed: int) -> NDArray[np.int64]:
+    """Return stratified grouped folds, no more of them than the smallest class allows (at least two)."""
+    return np.asarray(make_folds(data.y, data.features.group, folds=folds, seed=seed), np.int64)
+
+
+def _search_subset(data: Labelled, seed: int) -> NDArray[np.int64]:
+    if len(data.y) <= _SEARCH_ITEMS:
+        return np.arange(len(data.y))
+    return np.sort(np.random.default_rng(seed).permutation(len(data.y))[:_SEARCH_ITEMS])
+
+
+def _out_of_fold(
+    data: Labelled, folds: NDArray[np.int64], kind: Kind, strength: float, class_weight: str | None, seed: int
+) -> Matrix:
+    logits = np.zeros((len(data.y), data.classes), np.float32)
+
+    def one(fold: int) -> None:
+        held = np.flatnonzero(folds == fold)
+        head = data.take(np.flatnonzero(folds != fold)).fit(kind, strength, class_weight, seed)
+        part = data.take(held)
+        logits[held] = part.logits(head)
+
+    # Two solvers side by side: each one's matrices are too small to keep more than one core busy.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, np.unique(folds)))
+    return logits
+
+
+def _loss(logits: Matrix, y: NDArray[np.int64]) -> float:
+    probabilities = softmax(logits, fit_temperature(logits, y))
+    return float(-np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-12)).mean())

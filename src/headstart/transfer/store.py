@@ -1,0 +1,445 @@
+"""The feature store's disk: an SQLite index over append-only files of rows, safe against kills and neighbours.
+
+A row lives in a shard, a file that only the process which made it appends to. Rows are written and flushed
+first; only then does one transaction make the index point at them. So after a kill at any instant the index
+is true, at worst some bytes of a shard belong to nobody. Readers check each run of rows against its CRC.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import StorageError
+from headstart.files import cache_dir, digest_json, storage_errors
+
+DEFAULT_LIMIT = 10 * 2**30
+_COMMIT_EVERY = 256
+# A file changed within this time of being indexed could change again without its time stamp moving.
+_RACY_NS = 2_000_000_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtime INT, digest TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts(kind TEXT, digest TEXT, value TEXT, PRIMARY KEY(kind, digest)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spaces(id TEXT PRIMARY KEY, description TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shards(name TEXT PRIMARY KEY, space TEXT, width INT, used REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows(space TEXT, digest TEXT, shard TEXT, start INT, count INT, crc INT,
+    PRIMARY KEY(space, digest)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases(shard TEXT, pid INT, born REAL, PRIMARY KEY(shard, pid)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an item's rows are: `count` rows from `start` on in `shard`."""
+
+    shard: str
+    start: int
+    count: int
+    crc: int
+
+
+class FeatureStore:
+    """Content-addressed rows of numbers on disk, shared by every run on this machine.
+
+    Args:
+        folder: Where it lives, Path. Defaults to the cache's "features" folder.
+        limit: Size in bytes above which the least recently used shards go, int. Defaults to
+            `HEADSTART_CACHE_LIMIT` (in GB), or 10 GiB.
+
+    Raises:
+        StorageError: The folder cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with FeatureStore(Path(tempfile.mkdtemp())) as store:
+        ...     space = store.space({"backbone": "toy"})
+        ...     with store.writer(space, width=2) as writer:
+        ...         writer.put("d1", np.ones((1, 2), np.float32))
+        ...     store.read(space, ["d1"])[0]
+        array([[1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        self.folder = folder or cache_dir() / "features"
+        gigabytes = os.environ.get("HEADSTART_CACHE_LIMIT")
+        self.limit = limit if limit is not None else int(float(gigabytes) * 1e9) if gigabytes else DEFAULT_LIMIT
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._db = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        path = self.folder / "index.sqlite"
+        try:
+            return self._open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise _storage(error, path) from error
+            # Not a database any more: everything here can be computed again, so set it aside and go on.
+            path.rename(path.with_name(f"index.damaged-{int(time.time())}.sqlite"))
+            return self._open(path)
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.executescript(_SCHEMA)
+        return database
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back this process's leases and close the index."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM leases WHERE pid = ?", (os.getpid(),))
+        self._db.close()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self.folder)
+
+    # -- spaces and rows -------------------------------------------------------------------------------
+
+    def space(self, description: dict[str, Any]) -> str:
+        """Return the id of a space: rows are comparable, and reused, only within one.
+
+        Args:
+            description: Everything the numbers depend on beside the item: weights digest, preprocessing,
+                output, view, engine with version and precision; JSON-able.
+
+        Returns:
+            The id, 20 hexadecimal digits.
+        """
+        identity = digest_json(description)[:20]
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO spaces VALUES (?, ?)", (identity, json.dumps(description)))
+        return identity
+
+    def stored(self, space: str) -> set[str]:
+        """Return the digests of all items that have rows in a space."""
+        return {digest for (digest,) in self._db.execute("SELECT digest FROM rows WHERE space = ?", (space,))}
+
+    def writer(self, space: str, width: int) -> Writer:
+        """Return a writer that appends rows of `width` numbers to a new shard of its own."""
+        return Writer(self, space, width)
+
+    def read(self, space: str, digests: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], list[int]]:
+        """Return the rows of some items, memory-mapped where they lie in one piece.
+
+        Args:
+            space: From `space()`.
+            digests: The items' content digests.
+
+        Returns:
+            X: float32 [rows, width], read-only.
+            item: int64 [rows], which of `digests` a row belongs to.
+            missing: Positions in `digests` that have no (or damaged) rows; they contribute none.
+        """
+        places, missing = self._places(space, digests)
+        missing.extend(self._damaged(space, digests, places))
+        wanted = {position: place for position, place in places.items() if position not in set(missing)}
+        item = np.repeat(
+            np.fromiter(wanted, np.int64, len(wanted)),
+            np.fromiter((place.count for place in wanted.values()), np.int64, len(wanted)),
+        )
+        return self._gather(list(wanted.values())), item, sorted(missing)
+
+    def _places(self, space: str, digests: Sequence[str]) -> tuple[dict[int, Place], list[int]]:
+        places: dict[int, Place] = {}
+        missing: list[int] = []
+        query = "SELECT shard, start, count, crc FROM rows WHERE space = ? AND digest = ?"
+        for position, digest in enumerate(digests):
+            row = self._db.execute(query, (space, digest)).fetchone()
+            if row is None:
+                missing.append(position)
+            else:
+                places[position] = Place(*row)
+        self._lease({place.shard for place in places.values()})
+        return places, missing
+
+    def _lease(self, shards: Iterable[str]) -> None:
+        now = time.time()
+        with self._transaction() as database:
+            for shard in shards:
+                database.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (shard, os.getpid(), now))
+                database.execute("UPDATE shards SET used = ? WHERE name = ?", (now, shard))
+
+    def _damaged(self, space: str, digests: Sequence[str], places: dict[int, Place]) -> list[int]:
+        """Return the positions whose rows are gone or fail their checksum, and forget them."""
+        maps = {shard: self._map(shard) for shard in {place.shard for place in places.values()}}
+        bad = []
+        for position, place in places.items():
+            rows = maps[place.shard][place.start : place.start + place.count]
+            if len(rows) < place.count or zlib.crc32(rows.tobytes()) != place.crc:
+                bad.append(position)
+        if bad:
+            with self._transaction() as database:
+                forget = "DELETE FROM rows WHERE space = ? AND digest = ?"
+                database.executemany(forget, [(space, digests[position]) for position in bad])
+        return bad
+
+    def _map(self, shard: str) -> NDArray[np.float32]:
+        row = self._db.execute("SELECT width FROM shards WHERE name = ?", (shard,)).fetchone()
+        path = self.folder / shard
+        if row is None or not path.is_file() or path.stat().st_size < 4 * row[0]:
+            return np.empty((0, 1), np.float32)
+        rows = path.stat().st_size // (4 * row[0])
+        return np.memmap(path, np.float32, "r", shape=(rows, row[0]))
+
+    def _gather(self, places: list[Place]) -> NDArray[np.float32]:
+        if not places:
+            return np.empty((0, 0), np.float32)
+        first, last = places[0], places[-1]
+        total = sum(place.count for place in places)
+        shards = {place.shard for place in places}
+        follows = all(b.start == a.start + a.count for a, b in zip(places, places[1:], strict=False))
+        if len(shards) == 1 and follows:
+            return self._map(first.shard)[first.start : last.start + last.count]
+        maps = {shard: self._map(shard) for shard in shards}
+        gathered = np.empty((total, maps[first.shard].shape[1]), np.float32)
+        position = 0
+        for place in places:
+            gathered[position : position + place.count] = maps[place.shard][place.start : place.start + place.count]
+            position += place.count
+        return gathered
+
+    # -- what is known about files and contents --------------------------------------------------------
+
+    def known_digests(self, paths: Sequence[Path]) -> list[str | None]:
+        """Return each file's content digest where the file has not changed since it was last read."""
+        found: list[str | None] = []
+        for path in paths:
+            row = self._db.execute("SELECT size, mtime, digest FROM files WHERE path = ?", (_key(path),)).fetchone()
+            try:
+                state = path.stat() if row else None
+            except OSError:
+                state = None
+            fresh = state is not None and (state.st_size, state.st_mtime_ns) == row[:2]
+            found.append(row[2] if fresh else None)
+        return found
+
+    def remember_files(self, entries: Iterable[tuple[Path, int, int, str]]) -> None:
+        """Remember (path, size, mtime in ns, digest), except of files that changed just now."""
+        settled = time.time_ns() - _RACY_NS
+        rows = [(_key(path), size, mtime, digest) for path, size, mtime, digest in entries if mtime < settled]
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+    def facts(self, kind: str, digests: Iterable[str]) -> dict[str, Any]:
+        """Return what was remembered about contents: {digest: JSON value}, for those that are known."""
+        query = "SELECT value FROM facts WHERE kind = ? AND digest = ?"
+        found: dict[str, Any] = {}
+        for digest in digests:
+            row = self._db.execute(query, (kind, digest)).fetchone()
+            if row is not None:
+                found[digest] = json.loads(row[0])
+        return found
+
+    def remember_facts(self, kind: str, facts: dict[str, Any]) -> None:
+        """Remember something about contents, {digest: JSON value}."""
+        rows = [(kind, digest, json.dumps(value)) for digest, value in facts.items()]
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+
+    # -- size ------------------------------------------------------------------------------------------
+
+    def info(self) -> dict[str, Any]:
+        """Return {"folder", "bytes", "limit", "items", "spaces": [{"description", "items", "bytes"}]}."""
+        spaces = []
+        for space, description in self._db.execute("SELECT id, description FROM spaces").fetchall():
+            (items,) = self._db.execute("SELECT count(*) FROM rows WHERE space = ?", (space,)).fetchone()
+            names = [name for (name,) in self._db.execute("SELECT name FROM shards WHERE space = ?", (space,))]
+            size = sum(_size(self.folder / name) for name in names)
+            spaces.append({"id": space, "description": json.loads(description), "items": items, "bytes": size})
+        return {
+            "folder": str(self.folder),
+            "bytes": sum(_size(path) for path in self.folder.rglob("*") if path.is_file()),
+            "limit": self.limit,
+            "items": sum(space["items"] for space in spaces),
+            "spaces": spaces,
+        }
+
+    def evict(self) -> int:
+        """Remove the least recently used shards that no live run holds, until the store is within its limit.
+
+        Returns:
+            The number of bytes freed, int.
+        """
+        shards = self._db.execute("SELECT name FROM shards ORDER BY used").fetchall()
+        sizes = {name: _size(self.folder / name) for (name,) in shards}
+        excess = sum(sizes.values()) - self.limit
+        freed = 0
+        if excess <= 0:
+            return 0
+        for name, size in sizes.items():
+            if freed >= excess:
+                break
+            if self._remove(name):
+                freed += size
+        return freed
+
+    def _remove(self, shard: str) -> bool:
+        with self._transaction() as database:
+            holders = database.execute("SELECT pid, born FROM leases WHERE shard = ?", (shard,)).fetchall()
+            if any(_alive(pid, born) for pid, born in holders):
+                return False
+            database.execute("DELETE FROM rows WHERE shard = ?", (shard,))
+            database.execute("DELETE FROM shards WHERE name = ?", (shard,))
+            database.execute("DELETE FROM leases WHERE shard = ?", (shard,))
+        (self.folder / shard).unlink(missing_ok=True)
+        return True
+
+    def clear(self) -> int:
+        """Remove every shard that no live run holds, and what is known about files.
+
+        Returns:
+            The number of bytes freed, int.
+        """
+        before = sum(_size(path) for path in self.folder.rglob("*") if path.is_file())
+        for (name,) in self._db.execute("SELECT name FROM shards").fetchall():
+            self._remove(name)
+        with self._transaction() as database:
+            database.execute("DELETE FROM files")
+            database.execute("DELETE FROM facts")
+            database.execute("DELETE FROM spaces WHERE id NOT IN (SELECT space FROM shards)")
+        for folder in self.folder.iterdir():
+            if folder.is_dir() and not any(folder.iterdir()):
+                shutil.rmtree(folder, ignore_errors=True)
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return max(0, before - sum(_size(path) for path in self.folder.rglob("*") if path.is_file()))
+
+
+class Writer:
+    """Appends items' rows to a shard of its own; use it as a context manager."""
+
+    def __init__(self, store: FeatureStore, space: str, width: int) -> None:
+        self._store, self._space, self._width = store, space, width
+        self._shard = f"{space}/{uuid.uuid4().hex}.f32"
+        self._file: BinaryIO | None = None
+        self._rows = 0
+        self._pending: list[tuple[str, str, str, int, int, int]] = []
+
+    def put(self, digest: str, rows: NDArray[np.float32]) -> None:
+        """Append an item's rows, float32 [count, width]; durable after the next commit.
+
+        Raises:
+            StorageError: The disk is full; what was committed before stays.
+        """
+        data = np.ascontiguousarray(rows, np.float32).reshape(-1, self._width)
+        with storage_errors(self._store.folder):
+            if self._file is None:
+                self._begin()
+            if self._file is not None:
+                self._file.write(data.tobytes())
+        self._pending.append(
+            (self._space, digest, self._shard, self._rows, len(data), zlib.crc32(data.tobytes()))
+        )
+        self._rows += len(data)
+        if len(self._pending) >= _COMMIT_EVERY:
+            self.commit()
+
+    def _begin(self) -> None:
+        path = self._store.folder / self._shard
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("xb")
+        with self._store._transaction() as database:
+            entry = (self._shard, self._space, self._width, time.time())
+            database.execute("INSERT INTO shards VALUES (?, ?, ?, ?)", entry)
+        self._store._lease([self._shard])
+
+    def commit(self) -> None:
+        """Flush the rows to the disk, then make the index point at them."""
+        if self._file is None or not self._pending:
+            return
+        with storage_errors(self._store.folder):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        with self._store._transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?, ?)", self._pending)
+        self._pending.clear()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None or not issubclass(kind, StorageError):
+                self.commit()  # also on Ctrl-C: what was computed stays computed
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT, with SQLite's errors turned into `StorageError`."""
+
+    def __init__(self, database: sqlite3.Connection, folder: Path) -> None:
+        self._database, self._folder = database, folder
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise _storage(error, self._folder) from error
+        return self._database
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            try:
+                self._database.execute("COMMIT")
+                return
+            except sqlite3.OperationalError as failure:
+                error = failure
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            raise _storage(error, self._folder) from error
+
+
+def _storage(error: sqlite3.Error, path: Path) -> StorageError:
+    return StorageError(
+        f"a writable feature store at {path}",
+        str(error),
+        "free some space, or set HEADSTART_CACHE to another folder; nothing was lost",
+    )
+
+
+def _key(path: Path) -> str:
+    return os.fsencode(path.absolute()).hex() if "\udc80" <= max(str(path), default="") <= "\udcff" else str(path.absolute())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _alive(pid: int, born: float) -> bool:
+    """Return whether the process that took a lease still runs; where that cannot be asked, for a day."""
+    if os.name == "nt":
+        return time.time() - born < 86_400
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
