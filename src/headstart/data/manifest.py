@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from headstart.data.folder import shown, unique_names
 from headstart.data.items import SPLITS, Dataset, Item, Problem, Split
-from headstart.data.kinds import SPLIT_WORDS, is_clutter, modality_of, suffix
+from headstart.data.kinds import SPLIT_WORDS, SUFFIXES, is_clutter, modality_of, suffix
 from headstart.data.tables import Table, read_table
 from headstart.errors import DataError
 
@@ -19,6 +19,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("filename", "file_name", "filepath", "file", "image"),
     "label": ("category", "class"),
 }
+_KNOWN = frozenset().union(*SUFFIXES.values())
 _MEDIA_FOLDERS = frozenset({"images", "clips", "files"})
 
 
@@ -243,7 +244,7 @@ class Finder:
         for place in places:
             folder, stem = os.path.split(place)
             found = self._index(folder).get(stem, [])
-            known = [name for name in found if modality_of([name])] or found
+            known = [name for name in found if suffix(name) in _KNOWN] or found
             if len(known) == 1:
                 return Path(folder, known[0])
             if known:
@@ -252,7 +253,7 @@ class Finder:
 
     def name(self, path: Path) -> str:
         """Return what people see: the path below the manifest's folder where it is there."""
-        inside = path.is_relative_to(self.root) and ".." not in path.parts[len(self.root.parts) :]
+        inside = path.is_relative_to(self.root)
         return shown((path.relative_to(self.root) if inside else path).as_posix())
 
     def _index(self, folder: str) -> dict[str, list[str]]:
