@@ -34,7 +34,7 @@ def columns(
 
 
 def brute(
-    digests: list[str], prints: list[int | None], distance: int
+    digests: Sequence[str], prints: Sequence[int | None], distance: int
 ) -> dict[tuple[int, int], tuple[str, int]]:
     found = {}
     for i, j in combinations(range(len(digests)), 2):
