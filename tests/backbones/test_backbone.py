@@ -1,0 +1,158 @@
+"""A backbone's blocks run in order, can be run in parts, and convert to OpenVINO unchanged."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from conftest import Toy
+from headstart import backbones
+from headstart.backbones import Preprocess, builtin
+from headstart.backbones.backbone import AveragePool, Backbone, ClassToken
+from headstart.errors import BackboneError, OptionError
+
+
+@pytest.fixture(scope="module")
+def lite() -> Backbone:
+    return backbones.load("efficientnet_lite0")
+
+
+def random_pixels(n: int, side: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("name", list(backbones.cards()))
+def test_a_loaded_backbone_is_what_its_card_says(name: str) -> None:
+    backbone = backbones.load(name)
+    card = backbone.card
+    assert not any(module.training for module in backbone.modules())
+    assert sum(parameter.numel() for parameter in backbone.parameters()) == card.parameters
+    assert tuple(backbone.blocks) == card.blocks
+    with torch.no_grad():
+        grid, features = backbone(random_pixels(2, card.preprocess.size))
+    assert features.shape == (2, card.features)
+    assert grid.shape[:2] == (2, card.features)
+    torch.testing.assert_close(features, grid.mean((2, 3)))
+    assert (card.labels is None) == (backbone.classifier is None)
+    if backbone.classifier is not None:
+        assert backbone.logits(features).shape == (2, 1000)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(lite: Backbone) -> None:
+    pixels = random_pixels(3, 64)
+    with torch.no_grad():
+        together = lite(pixels)[1]
+        alone = torch.cat([lite(pixels[i : i + 1])[1] for i in range(3)])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@settings(deadline=None, max_examples=10)
+@given(cut=st.integers(0, 7))
+def test_prefix_then_suffix_is_the_whole(lite: Backbone, cut: int) -> None:
+    names = lite.card.blocks
+    with torch.no_grad():
+        x = lite.normalise(random_pixels(1, 64, seed=cut))
+        boundary = lite.run_blocks(x, stop=names[cut])
+        assert torch.equal(lite.run_blocks(boundary, start=names[cut + 1]), lite.run_blocks(x))
+
+
+def test_one_block_alone(lite: Backbone) -> None:
+    x = torch.randn(1, 32, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(lite.run_blocks(x, "stage1", "stage1"), lite.blocks["stage1"](x))
+
+
+def test_blocks_that_are_not_there(lite: Backbone) -> None:
+    x = torch.zeros(1, 3, 32, 32)
+    with pytest.raises(OptionError, match="choose one of stem, stage1"):
+        lite.run_blocks(x, stop="layer4")
+    with pytest.raises(OptionError, match="the order is stem"):
+        lite.run_blocks(x, start="stage4", stop="stage2")
+
+
+def test_normalise_is_the_arithmetic_of_the_card(lite: Backbone) -> None:
+    pixels = random_pixels(2, 5)
+    expected = (pixels.numpy().astype(np.float32).transpose(0, 3, 1, 2) - 127) / 128
+    np.testing.assert_array_equal(lite.normalise(pixels).numpy(), expected)
+
+
+def test_normalise_turns_colours_round_for_bgr() -> None:
+    vgg = backbones.load("vgg16")
+    red = torch.zeros(1, 1, 1, 3, dtype=torch.uint8)
+    red[..., 0] = 255
+    expected = [0 - 103.939, 0 - 116.779, 255 - 123.68]
+    np.testing.assert_allclose(vgg.normalise(red).flatten().numpy(), expected, rtol=1e-6)
+
+
+def test_normalise_follows_the_precision_of_the_module(lite: Backbone, toy: Toy) -> None:
+    half = builtin.build(toy.card, toy.weights).to(torch.bfloat16)
+    assert half.normalise(random_pixels(1, 4)).dtype == torch.bfloat16
+    with torch.no_grad():
+        assert half(random_pixels(1, 32))[1].dtype == torch.bfloat16
+
+
+def test_a_backbone_without_classifier_says_so() -> None:
+    with pytest.raises(BackboneError, match="source classifier"):
+        backbones.load("vgg16").logits(torch.zeros(1, 512))
+
+
+def test_the_card_and_the_blocks_must_agree(toy: Toy) -> None:
+    card = replace(toy.card, blocks=("a", "b"))
+    with pytest.raises(BackboneError, match="the blocks"):
+        Backbone(card, {"b": nn.Identity(), "a": nn.Identity()})
+
+
+def test_mean_and_std_are_no_weights(lite: Backbone) -> None:
+    assert not {"mean", "std"} & set(lite.state_dict())
+
+
+def test_pooling_with_a_norm_and_by_class_token() -> None:
+    x = torch.randn(2, 4, 3, 3)
+    grid, features = AveragePool(nn.LayerNorm(4))(x)
+    assert grid is x
+    torch.testing.assert_close(features.mean(1), torch.zeros(2), atol=1e-6, rtol=0)
+
+    tokens = torch.arange(2 * 10 * 4.0).reshape(2, 10, 4)  # one class token, nine patches
+    grid, features = ClassToken(3)(tokens)
+    assert torch.equal(features, tokens[:, 0])
+    assert torch.equal(grid[1, :, 2, 1], tokens[1, 1 + 2 * 3 + 1])
+
+
+def assert_openvino_agrees(backbone: Backbone) -> None:
+    import openvino
+
+    size = backbone.card.preprocess.size
+    with warnings.catch_warnings():
+        # OpenVINO still traces, which torch deprecates; models of others test shapes in Python.
+        warnings.filterwarnings("ignore", r".*torch\.jit\.", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+        model = openvino.convert_model(backbone, example_input=example, input=[-1, size, size, 3])
+    run = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    pixels = random_pixels(2, size)
+    with torch.no_grad():
+        expected = backbone(pixels)
+    received = run(pixels.numpy())
+    for index, tensor in enumerate(expected):
+        scale = float(tensor.abs().max())
+        np.testing.assert_allclose(received[index], tensor.numpy(), atol=1e-3 * scale, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "vgg16"])
+def test_openvino_agrees(name: str) -> None:
+    assert_openvino_agrees(backbones.load(name))
+
+
+@pytest.mark.parametrize("side", [65, 98])
+def test_openvino_agrees_at_other_sizes(side: int, toy: Toy) -> None:
+    """The padding depends on the side's parity; a conversion at one size must not freeze another's."""
+    card = replace(toy.card, preprocess=Preprocess(size=side, mean=(127.0,) * 3, std=(128.0,) * 3))
+    assert_openvino_agrees(builtin.build(card, toy.weights))
