@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup as Markup
+from markupsafe import escape
 
 from headstart.files import digest_bytes
 
@@ -148,12 +149,12 @@ def _bare(section: _Section) -> Markup:
     return Markup(' class="bare"' if section.bare else "")
 
 
-def fragment(template: str, *values: Any) -> Markup:
+def fragment(template: str, *values: Any, **named: Any) -> Markup:
     """Fill a trusted HTML template with values that are escaped.
 
     Args:
-        template: HTML with `{}` places, str, trusted.
-        values: What goes into them; Markup as it is, everything else escaped.
+        template: HTML with `{}` or `{name}` places, str, trusted.
+        values, named: What goes into them; Markup as it is, everything else escaped.
 
     Returns:
         The HTML, Markup.
@@ -162,7 +163,7 @@ def fragment(template: str, *values: Any) -> Markup:
         >>> fragment("<b>{}</b>", "<script>")
         Markup('<b>&lt;script&gt;</b>')
     """
-    return Markup(template).format(*values)
+    return Markup(template).format(*values, **named)
 
 
 def paragraph(text: str | Markup, quiet: bool = False) -> Markup:
