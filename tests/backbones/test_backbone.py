@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from toy_weights import Toy
 
-from conftest import Toy
 from headstart import backbones
 from headstart.backbones import Preprocess, builtin
 from headstart.backbones.backbone import AveragePool, Backbone, ClassToken

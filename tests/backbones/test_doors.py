@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from toy_weights import Toy, make_wheel
 
-from conftest import Toy, make_wheel
 from headstart import backbones
 from headstart.backbones import catalogue, doors, tensors, wheels
 from headstart.errors import BackboneError
