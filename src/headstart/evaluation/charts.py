@@ -26,7 +26,7 @@ def confusion_chart(evaluation: Evaluation) -> Markup:
     """Draw the confusion matrix: right and wrong answers in two colours, shaded by share of the row."""
     matrix, labels = evaluation.confusion, evaluation.labels
     classes = len(labels)
-    size = float(np.clip(2.2 + 0.42 * classes, 3.6, 9.0))
+    size = float(np.clip(2.4 + 0.26 * classes, 3.6, 9.0))
     figure, axes = plot(size, size * 0.94)
     axes.grid(False)
     axes.spines[["left", "bottom"]].set_visible(False)

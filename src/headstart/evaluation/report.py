@@ -118,8 +118,8 @@ def key_numbers(evaluation: Evaluation) -> Markup:
         ("Log loss", f"{evaluation.calibration.log_loss:.3f}", f"Brier score {evaluation.brier:.3f}")
     )
     before = evaluation.uncalibrated
-    note = f"{before.ece:.3f} before calibration" if before else "0 is perfect"
-    found.append(("Calibration error", f"{evaluation.calibration.ece:.3f}", note))
+    note = f", {before.ece:.3f} before" if before else ""
+    found.append(("ECE", f"{evaluation.calibration.ece:.3f}", f"calibration error{note}"))
     return cards(found)
 
 
