@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises when it refuses; nothing is unpickled here
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ def read(path: Path) -> dict[str, Tensor]:
         return reader(path)
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise unreadable(path, error) from error
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise unreadable(path, "it holds more than tensors, or is damaged") from error
 
 
