@@ -12,6 +12,7 @@ from headstart.backbones.card import Preprocess
 from headstart.data.facts import Facts
 from headstart.data.items import Source
 from headstart.errors import OptionError
+from headstart.images.preprocess import Kernel
 
 
 class Modality(Protocol):
@@ -29,11 +30,11 @@ class Modality(Protocol):
         """Return the SHA-256 of an item's content."""
 
     def examine(
-        self, content: bytes | NDArray[np.uint8], digest: str, spec: Preprocess | None, kernel: str
+        self, content: bytes | NDArray[np.uint8], digest: str, spec: Preprocess | None, kernel: Kernel
     ) -> tuple[Facts, NDArray[np.uint8] | None]:
         """Return what is known about a content and, when a spec is given, the network's input rows."""
 
-    def inputs(self, source: Source, spec: Preprocess, kernel: str) -> NDArray[np.uint8]:
+    def inputs(self, source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> NDArray[np.uint8]:
         """Return the network's input rows, uint8 [rows, …]; raise `DecodeError` for what cannot be read."""
 
     def thumbnail(self, source: Source, side: int = 160) -> bytes:
@@ -60,7 +61,11 @@ def modality(name: str) -> Modality:
         from headstart.images.modality import ImageModality
 
         return ImageModality()
-    raise OptionError("a data set of pictures", f"one of kind {name!r}", "convert it to pictures; this version reads no other kind")
+    raise OptionError(
+        "a data set of pictures",
+        f"one of kind {name!r}",
+        "convert it to pictures; this version reads no other kind",
+    )
 
 
 def is_file(source: Source) -> bool:

@@ -26,7 +26,9 @@ class Engine(Protocol):
     def key(self) -> dict[str, str]:
         """What the numbers depend on: engine, version, precision."""
 
-    def run(self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]) -> Iterator[tuple[K, Outputs]]:
+    def run(
+        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+    ) -> Iterator[tuple[K, Outputs]]:
         """Yield (key, named outputs) for (key, input) pairs, in order."""
 
 
@@ -79,7 +81,7 @@ def choose(
 
 
 def _sees_gpu() -> bool:
-    """Ask the driver's files before paying for the import of torch: a machine without a GPU answers at once."""
+    """Ask the driver's files first: a machine without a GPU need not wait for the import of torch."""
     import importlib.util
     import sys
     from pathlib import Path

@@ -105,7 +105,9 @@ def convert(backbone: Backbone) -> Any:
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
-        model = openvino.convert_model(backbone, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])])
+        model = openvino.convert_model(
+            backbone, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])]
+        )
     model.input(0).set_names({"pixels"})
     for output, name in zip(model.outputs, ("grid", "features"), strict=True):
         output.set_names({name})
@@ -134,6 +136,3 @@ def save_ir(model: Any, path: Path) -> None:
 
 def _complete(path: Path) -> bool:
     return path.is_file() and path.with_suffix(".bin").is_file()
-
-
-

@@ -73,7 +73,9 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, model: Path | Any, precision: Precision | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self, model: Path | Any, precision: Precision | None = None, threads: int | None = None
+    ) -> None:
         self.precision = default_precision(precision)
         self.streams = threads or available_cores()
         if isinstance(model, Path):
@@ -96,7 +98,9 @@ class OpenVinoEngine:
         """What the numbers depend on: engine, version, precision."""
         return openvino_key(self.precision)
 
-    def run(self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]) -> Iterator[tuple[K, Outputs]]:
+    def run(
+        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+    ) -> Iterator[tuple[K, Outputs]]:
         """Run the network over a stream of inputs.
 
         Args:
@@ -104,7 +108,7 @@ class OpenVinoEngine:
             wanted: Names of the outputs to return.
 
         Yields:
-            Pairs of a key and {output name: float32 array without the batch axis}, in the order of the inputs.
+            Pairs of a key and {output name: float32 array without the batch axis}, in order.
         """
         import openvino
 
@@ -152,7 +156,9 @@ def read_ir(path: Path) -> Any:
         return core().read_model(str(path))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ArtefactError("a network in OpenVINO's format", reason, "save or export the model again") from error
+        raise ArtefactError(
+            "a network in OpenVINO's format", reason, "save or export the model again"
+        ) from error
 
 
 def available_cores() -> int:

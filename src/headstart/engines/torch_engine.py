@@ -36,7 +36,12 @@ def torch_key(precision: Precision | None = None, device: str | None = None) -> 
 
     device = device or best_device()
     release = torch.__version__.split("+")[0]
-    return {"engine": "torch", "version": release, "precision": _default_precision(precision, device), "device": device}
+    return {
+        "engine": "torch",
+        "version": release,
+        "precision": _default_precision(precision, device),
+        "device": device,
+    }
 
 
 def _default_precision(precision: Precision | None, device: str) -> Precision:
@@ -61,7 +66,9 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, backbone: Backbone, precision: Precision | None = None, device: str | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, precision: Precision | None = None, device: str | None = None
+    ) -> None:
         import torch
 
         self.device = device or best_device()
@@ -76,7 +83,9 @@ class TorchEngine:
         """What the numbers depend on: engine, version, precision and device."""
         return torch_key(self.precision, self.device)
 
-    def run(self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]) -> Iterator[tuple[K, Outputs]]:
+    def run(
+        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+    ) -> Iterator[tuple[K, Outputs]]:
         """Run the backbone over a stream of inputs, as `OpenVinoEngine.run` does."""
         stream = iter(inputs)
         while chunk := list(islice(stream, self.batch)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +23,7 @@ DEFAULT_MAX_PIXELS = 80_000_000
 
 _EXIF_SEARCH = 1 << 16
 _ORIENTATION = 0x0112
+_JPEG = b"\xff\xd8\xff"
 # What Pillow and its plug-ins raise for damaged files, found by fuzzing (tests/images/test_decode.py).
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError)
 _BROKEN_HEADER = (*_BROKEN, struct.error, RuntimeError, ZeroDivisionError)
@@ -89,7 +89,7 @@ def decode(source: Source, *, at_least: int = 0) -> Pixels:
     if isinstance(source, str):
         source = Path(source)
     data = read_bytes(source)
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(_JPEG):
         pixels = _decode_jpeg(data, at_least)
         if pixels is not None:
             return pixels
@@ -108,7 +108,7 @@ def kind_of(content: bytes | NDArray[np.uint8]) -> tuple[str, int, int]:
     """
     if isinstance(content, np.ndarray):
         return "array", *(content.shape[1::-1] if content.ndim > 1 else (0, 0))
-    if content.startswith(b"\xff\xd8\xff"):
+    if content.startswith(_JPEG):
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(content)
         except ValueError:
@@ -123,7 +123,11 @@ def kind_of(content: bytes | NDArray[np.uint8]) -> tuple[str, int, int]:
 
 
 def _from_array(array: NDArray[np.uint8]) -> Pixels:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or (array.ndim == 3 and array.shape[2] not in (1, 3, 4))
+    ):
         raise DecodeError(
             "an array uint8 [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]",
             f"{array.dtype} {list(array.shape)}",
@@ -208,12 +212,10 @@ def open_image(data: bytes) -> Image.Image:
     if data[4:8] == b"ftyp":
         _register_heif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit, below, speaks more clearly
-            image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError as error:
         raise DecodeError("a picture", _describe(data), "remove the file or name it by what it is") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DecodeError("a picture of sane size", str(error), "make the picture smaller") from error
     except _BROKEN_HEADER as error:
         raise DecodeError("a whole picture", f"a damaged header ({error})", "get the file again") from error
@@ -252,7 +254,13 @@ def _from_high_depth(values: NDArray[np.generic]) -> Pixels:
 
 def _describe(data: bytes) -> str:
     """Say what some bytes look like, for people who renamed a file."""
-    signs = {b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"\x89PNG": "a damaged PNG", b"\x1f\x8b": "gzip data"}
+    signs = {
+        b"%PDF": "a PDF",
+        b"PK\x03\x04": "a zip archive",
+        b"\x89PNG": "a damaged PNG",
+        _JPEG: "a damaged JPEG",
+        b"\x1f\x8b": "gzip data",
+    }
     for sign, what in signs.items():
         if data.startswith(sign):
             return what

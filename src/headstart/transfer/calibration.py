@@ -115,7 +115,9 @@ class Calibration:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Calibration:
         """Build from what `to_json` returned."""
-        return cls(float(value["temperature"]), Conformal(**value["conformal"]), Abstention(**value["abstention"]))
+        return cls(
+            float(value["temperature"]), Conformal(**value["conformal"]), Abstention(**value["abstention"])
+        )
 
     @classmethod
     def of(cls, logits: NDArray[np.floating], y: NDArray[np.int64], level: float = _LEVEL) -> Calibration:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ArtefactError, OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Kind = Literal["linear", "mlp", "centroid"]
 Matrix = NDArray[np.float32]
@@ -76,14 +74,14 @@ class Head:
         while f"layer{len(layers)}.weight" in tensors and f"layer{len(layers)}.bias" in tensors:
             layers.append((tensors[f"layer{len(layers)}.weight"], tensors[f"layer{len(layers)}.bias"]))
         shapes = [weight.shape for weight, _ in layers]
-        fits = all(a[1] == b[0] for a, b in zip(shapes, shapes[1:], strict=False))
+        fits = all(a[1] == b[0] for a, b in pairwise(shapes))
         if kind not in KINDS or not layers or not fits or len(tensors) != 2 * len(layers):
             raise ArtefactError(
                 f"a head of kind {', '.join(KINDS)} with layers that follow each other",
                 f"{kind!r} with {[(name, value.shape) for name, value in tensors.items()]}",
                 "save the model again",
             )
-        return cls(kind, tuple(layers))  # type: ignore[arg-type]
+        return cls(kind, tuple(layers))
 
 
 @dataclass(frozen=True)
@@ -151,12 +149,17 @@ def fit_head(
     References:
         Nearest class mean: Mensink et al., "Distance-based image classification", PAMI 2013.
     """
-    fitters: dict[str, Callable[..., list[Layer]]] = {"linear": _linear, "mlp": _mlp, "centroid": _centroid}
-    if kind not in fitters:
-        raise OptionError(f"a head of kind {', '.join(KINDS)}", repr(kind), "choose one of them")
     scaler = Scaler.of(rows)
     present, compact = np.unique(y, return_inverse=True)
-    first, *rest = fitters[kind](scaler.apply(rows), compact, strength, class_weight, seed)
+    x = scaler.apply(rows)
+    if kind == "linear":
+        first, *rest = _linear(x, compact, strength, class_weight)
+    elif kind == "mlp":
+        first, *rest = _mlp(x, compact, strength, class_weight, seed)
+    elif kind == "centroid":
+        first, *rest = _centroid(x, compact)
+    else:
+        raise OptionError(f"a head of kind {', '.join(KINDS)}", repr(kind), "choose one of them")
     layers = [scaler.fold(*first), *rest]
     layers[-1] = _spread(layers[-1], present, classes)
     return Head(kind, tuple(layers))
@@ -171,7 +174,7 @@ def _spread(layer: Layer, present: NDArray[np.int64], classes: int) -> Layer:
     return wide, offset
 
 
-def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int) -> list[Layer]:
+def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None) -> list[Layer]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -186,7 +189,9 @@ def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str 
     return [(weight, bias)]
 
 
-def _mlp(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int) -> list[Layer]:
+def _mlp(
+    x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int
+) -> list[Layer]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -214,7 +219,7 @@ def _oversample(x: Matrix, y: NDArray[np.int64], seed: int) -> tuple[Matrix, NDA
     return x[chosen], y[chosen]
 
 
-def _centroid(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int) -> list[Layer]:
+def _centroid(x: Matrix, y: NDArray[np.int64]) -> list[Layer]:
     means = np.stack([x[y == k].mean(0, dtype=np.float64) for k in range(y.max() + 1)])
     # −|x − m|² / d without its part that is the same for all classes; the temperature sets the scale.
     return [(2 * means.T / x.shape[1], -(means**2).sum(1) / x.shape[1])]

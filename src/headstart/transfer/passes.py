@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
 from headstart.engines.choosing import Engine
 from headstart.errors import DecodeError
+from headstart.images.preprocess import Kernel
 from headstart.modalities import modality
 from headstart.progress import track
 from headstart.transfer.store import FeatureStore
@@ -75,7 +77,7 @@ def extract(
     key: dict[str, str],
     engine: Callable[[], Engine],
     *,
-    kernel: str = "torch",
+    kernel: Kernel = "torch",
     progress: bool = True,
 ) -> Pass:
     """Make sure that the store holds the features of every readable item.
@@ -126,7 +128,12 @@ class _Survey:
     """Reads the items of a data set that are not known yet, in threads, and keeps what it learns."""
 
     def __init__(
-        self, dataset: Dataset, store: FeatureStore, spec: Preprocess | None, have: frozenset[str], kernel: str = "pillow"
+        self,
+        dataset: Dataset,
+        store: FeatureStore,
+        spec: Preprocess | None,
+        have: frozenset[str],
+        kernel: Kernel = "pillow",
     ) -> None:
         self._dataset, self._store, self._spec, self._have, self._kernel = dataset, store, spec, have, kernel
         self._modality = modality(dataset.modality)
@@ -138,7 +145,7 @@ class _Survey:
         """Yield ((digest, whether it is the item's last row), network input) of what has to be computed."""
         todo = self._recall()
         started = set(self._have)
-        with Pipeline(todo).map(self._read).prefetch() as reads:
+        with closing(iter(Pipeline(todo).map(self._read))) as reads:
             try:
                 for read in track(reads, label, total=len(todo), enabled=progress):
                     self._facts[read.position] = read.facts
@@ -159,7 +166,9 @@ class _Survey:
     def _recall(self) -> list[tuple[int, Item]]:
         """Fill in what the store knows about unchanged files; return the rest."""
         files = [(n, item) for n, item in enumerate(self._dataset) if isinstance(item.source, Path)]
-        digests = self._store.known_digests([item.source for _, item in files if isinstance(item.source, Path)])
+        digests = self._store.known_digests(
+            [item.source for _, item in files if isinstance(item.source, Path)]
+        )
         known = {n: digest for (n, _), digest in zip(files, digests, strict=True) if digest is not None}
         remembered = self._store.facts(self._kind, known.values())
         for position, digest in known.items():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.splits import make_folds
+from headstart.engines.openvino_engine import available_cores
 from headstart.transfer.calibration import Calibration, fit_temperature, softmax
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head, Kind, Matrix, fit_head
@@ -41,7 +42,13 @@ class Labelled:
         """Fit a head on all rows."""
         rows_y = self.y[self.features.item]
         return fit_head(
-            kind, self.features.X, rows_y, self.classes, strength=strength, class_weight=class_weight, seed=seed
+            kind,
+            self.features.X,
+            rows_y,
+            self.classes,
+            strength=strength,
+            class_weight=class_weight,
+            seed=seed,
         )
 
     def logits(self, head: Head) -> Matrix:
@@ -116,7 +123,10 @@ def select(
 
 def assign_folds(data: Labelled, folds: int, seed: int) -> NDArray[np.int64]:
     """Return stratified grouped folds, no more of them than the smallest class allows (at least two)."""
-    return np.asarray(make_folds(data.y, data.features.group, folds=folds, seed=seed), np.int64)
+    return np.asarray(
+        make_folds(data.y.astype(str).tolist(), data.features.group.tolist(), folds=folds, seed=seed),
+        np.int64,
+    )
 
 
 def _search_subset(data: Labelled, seed: int) -> NDArray[np.int64]:
@@ -136,8 +146,10 @@ def _out_of_fold(
         part = data.take(held)
         logits[held] = part.logits(head)
 
-    # Two solvers side by side: each one's matrices are too small to keep more than one core busy.
-    with ThreadPoolExecutor(2) as pool:
+    # Solvers side by side, each on one core: their matrices are too small for BLAS's own threads to pay.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(one, np.unique(folds)))
     return logits
 

@@ -1,4 +1,4 @@
-"""The feature store's disk: an SQLite index over append-only files of rows, safe against kills and neighbours.
+"""The feature store's disk: an SQLite index over append-only files of rows, safe against kills.
 
 A row lives in a shard, a file that only the process which made it appends to. Rows are written and flushed
 first; only then does one transaction make the index point at them. So after a kill at any instant the index
@@ -16,6 +16,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -75,7 +76,9 @@ class FeatureStore:
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         self.folder = folder or cache_dir() / "features"
         gigabytes = os.environ.get("HEADSTART_CACHE_LIMIT")
-        self.limit = limit if limit is not None else int(float(gigabytes) * 1e9) if gigabytes else DEFAULT_LIMIT
+        self.limit = (
+            limit if limit is not None else int(float(gigabytes) * 1e9) if gigabytes else DEFAULT_LIMIT
+        )
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._db = self._connect()
@@ -102,7 +105,9 @@ class FeatureStore:
     def __enter__(self) -> FeatureStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -128,7 +133,9 @@ class FeatureStore:
         """
         identity = digest_json(description)[:20]
         with self._transaction() as database:
-            database.execute("INSERT OR IGNORE INTO spaces VALUES (?, ?)", (identity, json.dumps(description)))
+            database.execute(
+                "INSERT OR IGNORE INTO spaces VALUES (?, ?)", (identity, json.dumps(description))
+            )
         return identity
 
     def stored(self, space: str) -> set[str]:
@@ -139,7 +146,9 @@ class FeatureStore:
         """Return a writer that appends rows of `width` numbers to a new shard of its own."""
         return Writer(self, space, width)
 
-    def read(self, space: str, digests: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int64], list[int]]:
+    def read(
+        self, space: str, digests: Sequence[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], list[int]]:
         """Return the rows of some items, memory-mapped where they lie in one piece.
 
         Args:
@@ -208,14 +217,16 @@ class FeatureStore:
         first, last = places[0], places[-1]
         total = sum(place.count for place in places)
         shards = {place.shard for place in places}
-        follows = all(b.start == a.start + a.count for a, b in zip(places, places[1:], strict=False))
+        follows = all(b.start == a.start + a.count for a, b in pairwise(places))
         if len(shards) == 1 and follows:
             return self._map(first.shard)[first.start : last.start + last.count]
         maps = {shard: self._map(shard) for shard in shards}
         gathered = np.empty((total, maps[first.shard].shape[1]), np.float32)
         position = 0
         for place in places:
-            gathered[position : position + place.count] = maps[place.shard][place.start : place.start + place.count]
+            gathered[position : position + place.count] = maps[place.shard][
+                place.start : place.start + place.count
+            ]
             position += place.count
         return gathered
 
@@ -225,7 +236,9 @@ class FeatureStore:
         """Return each file's content digest where the file has not changed since it was last read."""
         found: list[str | None] = []
         for path in paths:
-            row = self._db.execute("SELECT size, mtime, digest FROM files WHERE path = ?", (_key(path),)).fetchone()
+            row = self._db.execute(
+                "SELECT size, mtime, digest FROM files WHERE path = ?", (_key(path),)
+            ).fetchone()
             try:
                 state = path.stat() if row else None
             except OSError:
@@ -264,9 +277,13 @@ class FeatureStore:
         spaces = []
         for space, description in self._db.execute("SELECT id, description FROM spaces").fetchall():
             (items,) = self._db.execute("SELECT count(*) FROM rows WHERE space = ?", (space,)).fetchone()
-            names = [name for (name,) in self._db.execute("SELECT name FROM shards WHERE space = ?", (space,))]
+            names = [
+                name for (name,) in self._db.execute("SELECT name FROM shards WHERE space = ?", (space,))
+            ]
             size = sum(_size(self.folder / name) for name in names)
-            spaces.append({"id": space, "description": json.loads(description), "items": items, "bytes": size})
+            spaces.append(
+                {"id": space, "description": json.loads(description), "items": items, "bytes": size}
+            )
         return {
             "folder": str(self.folder),
             "bytes": sum(_size(path) for path in self.folder.rglob("*") if path.is_file()),
@@ -378,7 +395,9 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None or not issubclass(kind, StorageError):
                 self.commit()  # also on Ctrl-C: what was computed stays computed
@@ -400,7 +419,9 @@ class _Transaction:
             raise _storage(error, self._folder) from error
         return self._database
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             try:
                 self._database.execute("COMMIT")
@@ -422,7 +443,11 @@ def _storage(error: sqlite3.Error, path: Path) -> StorageError:
 
 
 def _key(path: Path) -> str:
-    return os.fsencode(path.absolute()).hex() if "\udc80" <= max(str(path), default="") <= "\udcff" else str(path.absolute())
+    return (
+        os.fsencode(path.absolute()).hex()
+        if "\udc80" <= max(str(path), default="") <= "\udcff"
+        else str(path.absolute())
+    )
 
 
 def _size(path: Path) -> int:

@@ -1,0 +1,284 @@
+"""`fit`: from a data set to a model, the whole way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact.model import Model
+from headstart.data.items import Dataset
+from headstart.engines.precision import Precision
+from headstart.errors import DataError, OptionError
+from headstart.evaluation import Evaluation, evaluate
+from headstart.fitting.arranging import Arrangement, arrange
+from headstart.fitting.gathering import Gathered, gather, open_labelled, require_two_classes
+from headstart.fitting.reporting import build_model
+from headstart.progress import Say, quiet
+from headstart.transfer.calibration import Calibration, softmax
+from headstart.transfer.heads import KINDS, Head, Kind
+from headstart.transfer.selection import Labelled, Selection, assign_folds, select
+from headstart.transfer.store import FeatureStore
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit produced, before it becomes a `Model`.
+
+    Args:
+        head: Fitted on train and val.
+        calibration: From out-of-fold answers on the same items.
+        selection: The final cross-validation, whose out-of-fold logits belong to `arrangement.refit`.
+        strengths: Log loss of each regularisation strength that was tried, {strength: loss}.
+        evaluations: By split, the most important first.
+        plan: What was done, JSON-able.
+    """
+
+    head: Head
+    calibration: Calibration
+    selection: Selection
+    strengths: dict[float, float]
+    evaluations: dict[str, Evaluation]
+    plan: dict[str, Any]
+
+
+def fit(
+    source: Dataset | Path | str | Sequence[Path | str],
+    *,
+    backbone: str | None = None,
+    head: Kind = "linear",
+    folds: int | None = None,
+    val_share: float = 0.2,
+    class_weight: str | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: Precision | None = None,
+    offline: bool = False,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> Model:
+    """Learn to tell the classes of a collection apart.
+
+    A pretrained backbone turns each item into features (computed once, kept in the feature store); a head
+    is fitted on them, its regularisation chosen by cross-validation; temperature, prediction sets and the
+    abstention threshold come from out-of-fold answers. Given splits are respected; otherwise a fifth of
+    each class is held out. Then the head is fitted again on train and val. Test is looked at once, last.
+
+    Args:
+        source: A data set, or what `headstart.data.open` opens: a folder for each class, a manifest, …
+        backbone: Name of the pretrained network. Defaults to None: the modality's default.
+        head: "linear", "mlp" or "centroid". Defaults to "linear".
+        folds: Estimate by this many cross-validation folds instead of a held-out part, int ≥ 2. A `fold`
+            column in the manifest is honoured. Defaults to None.
+        val_share: Share of each class held out where no val split is given, float. Defaults to 0.2.
+        class_weight: "balanced" weighs rare classes up. Defaults to None.
+        seed: For the splits, folds and the MLP, int. Defaults to 0.
+        engine: "auto", "openvino" or "torch". Defaults to "auto".
+        precision: "bf16", "fp32" or "int8". Defaults to None: the engine's own choice.
+        offline: Whether to stay off the network. Defaults to False.
+        say: Called with a line of text at each step. Defaults to saying nothing.
+        store: The feature store. Defaults to the one in the cache.
+
+    Returns:
+        The model, with its report.
+
+    Raises:
+        DataError: The data cannot teach anything: empty, unlabelled, one class, nothing readable.
+        OptionError: An argument cannot be used.
+        BackboneError: The backbone is unknown or cannot be had.
+
+    References:
+        Kornblith, Shlens and Le, "Do Better ImageNet Models Transfer Better?", CVPR 2019, for the
+        logistic-regression probe.
+
+    Example:
+        >>> import headstart as hs
+        >>> model = hs.fit("photos/")  # doctest: +SKIP
+        >>> model.save("photos.headstart")  # doctest: +SKIP
+    """
+    started = time.monotonic()
+    _check(head, folds, val_share, class_weight)
+    dataset = open_labelled(source)
+    say(f"{len(dataset)} {dataset.modality}s of {len(dataset.classes)} classes")
+    own_store = store is None
+    store = store or FeatureStore()
+    try:
+        gathered = gather(
+            dataset, store, backbone=backbone, engine=engine, precision=precision, offline=offline, say=say
+        )
+        require_two_classes(gathered.dataset)
+        known = len(gathered.dataset) - gathered.computed
+        say(f"features: {gathered.computed} computed, {known} already known")
+        use_folds = _wanted_folds(gathered.dataset, folds)
+        arrangement = arrange(gathered, folds=use_folds is not None, val_share=val_share, seed=seed)
+        fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
+        return build_model(
+            gathered, arrangement, fitted, seed=seed, seconds=time.monotonic() - started, say=say
+        )
+    finally:
+        if own_store:
+            store.close()
+
+
+def learn(
+    arrangement: Arrangement,
+    gathered: Gathered,
+    kind: Kind,
+    folds: int | str | None,
+    class_weight: str | None,
+    seed: int,
+) -> Fitted:
+    """Choose, check and fit the head on cached features."""
+    data = arrangement.data
+    if len(np.unique(data.y[arrangement.train])) < 2:
+        raise DataError(
+            "at least two classes in the training part",
+            f"{len(arrangement.train)} training items of one class",
+            "move items of the other classes into train",
+        )
+    evaluations: dict[str, Evaluation] = {}
+    refit = data.take(arrangement.refit)
+    if folds is None:
+        first = _select(data.take(arrangement.train), kind, _FOLDS, None, class_weight, seed)
+        checked, calibration = _fit_on(data, arrangement.train, kind, first, class_weight, seed)
+        evaluations["validation"] = _answer(
+            arrangement, gathered, arrangement.val, checked, calibration, seed
+        )
+        final = select(refit, kind, strengths=(first.strength,), class_weight=class_weight, seed=seed)
+        strengths = first.losses
+    else:
+        assigned = _given_folds(gathered.dataset, arrangement.refit) if folds == "given" else None
+        final = _select(refit, kind, int(folds) if folds != "given" else _FOLDS, assigned, class_weight, seed)
+        strengths = final.losses
+        evaluations["cross-validation"] = _cross_validated(arrangement, gathered, final, seed)
+    head, calibration = _fit_on(data, arrangement.refit, kind, final, class_weight, seed)
+    if len(arrangement.test):
+        test = _answer(arrangement, gathered, arrangement.test, head, calibration, seed)
+        evaluations = {"test": test, **evaluations}
+    plan = _plan(gathered, kind, final, class_weight, seed, folds)
+    return Fitted(head, calibration, final, strengths, evaluations, plan)
+
+
+def _select(
+    data: Labelled,
+    kind: Kind,
+    folds: int,
+    assigned: NDArray[np.int64] | None,
+    class_weight: str | None,
+    seed: int,
+) -> Selection:
+    given = assigned if assigned is not None else assign_folds(data, folds, seed)
+    return select(data, kind, folds=given, class_weight=class_weight, seed=seed)
+
+
+def _fit_on(
+    data: Labelled,
+    items: NDArray[np.int64],
+    kind: Kind,
+    selection: Selection,
+    class_weight: str | None,
+    seed: int,
+) -> tuple[Head, Calibration]:
+    part = data.take(items)
+    return part.fit(kind, selection.strength, class_weight, seed), selection.calibration(part.y)
+
+
+def _answer(
+    arrangement: Arrangement,
+    gathered: Gathered,
+    items: NDArray[np.int64],
+    head: Head,
+    calibration: Calibration,
+    seed: int,
+) -> Evaluation:
+    part = arrangement.data.take(items)
+    return _evaluation(arrangement, gathered, items, part.logits(head), calibration, seed)
+
+
+def _cross_validated(
+    arrangement: Arrangement, gathered: Gathered, selection: Selection, seed: int
+) -> Evaluation:
+    """Evaluate out-of-fold answers, each fold calibrated on the other folds."""
+    logits = np.zeros(selection.logits.shape, np.float64)
+    y = arrangement.data.y[arrangement.refit]
+    for fold in np.unique(selection.folds):
+        held = selection.folds == fold
+        # Temperatures are divided out here: the evaluation below then calibrates with 1.
+        logits[held] = selection.logits[held] / Calibration.of(selection.logits[~held], y[~held]).temperature
+    calibration = selection.calibration(y)
+    unit = Calibration(1.0, calibration.conformal, calibration.abstention)
+    return _evaluation(arrangement, gathered, arrangement.refit, logits, unit, seed, raw=selection.logits)
+
+
+def _evaluation(
+    arrangement: Arrangement,
+    gathered: Gathered,
+    items: NDArray[np.int64],
+    logits: NDArray[np.floating],
+    calibration: Calibration,
+    seed: int,
+    raw: NDArray[np.floating] | None = None,
+) -> Evaluation:
+    probabilities = calibration.probabilities(logits)
+    return evaluate(
+        arrangement.labels,
+        arrangement.data.y[items],
+        probabilities,
+        names=[gathered.dataset.items[n].name for n in items],
+        uncalibrated=softmax(logits if raw is None else raw),
+        conformal=calibration.conformal.sets(probabilities),
+        abstain_below=calibration.abstention.confidence,
+        groups=[str(group) for group in arrangement.data.features.group[items]],
+        seed=seed,
+    )
+
+
+def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
+    given = [item.fold for item in dataset if item.split != "test"]
+    if given and all(fold is not None for fold in given) and len(set(given)) > 1:
+        return "given"
+    return folds
+
+
+def _given_folds(dataset: Dataset, items: NDArray[np.int64]) -> NDArray[np.int64]:
+    names = [str(dataset.items[n].fold) for n in items]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def _plan(
+    gathered: Gathered,
+    kind: Kind,
+    selection: Selection,
+    class_weight: str | None,
+    seed: int,
+    folds: int | str | None,
+) -> dict[str, Any]:
+    return {
+        "strategy": "freeze-all",
+        "backbone": gathered.card.name,
+        "cut": gathered.card.blocks[-1],
+        "input_size": gathered.card.preprocess.size,
+        "head": kind,
+        "strength": selection.strength,
+        "class_weight": class_weight,
+        "folds": folds,
+        "seed": seed,
+    }
+
+
+def _check(head: str, folds: int | None, val_share: float, class_weight: str | None) -> None:
+    if head not in KINDS:
+        raise OptionError(f"a head of kind {', '.join(KINDS)}", repr(head), "choose one of them")
+    if folds is not None and folds < 2:
+        raise OptionError("at least 2 folds", repr(folds), "use 5, or leave it out")
+    if not 0 < val_share < 1:
+        raise OptionError("a val_share between 0 and 1", repr(val_share), "use 0.2")
+    if class_weight not in (None, "balanced"):
+        raise OptionError("class_weight None or 'balanced'", repr(class_weight), "use one of the two")

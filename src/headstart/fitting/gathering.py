@@ -1,0 +1,169 @@
+"""First step of a fit: which items can be used, and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import backbones, data
+from headstart.backbones import Card
+from headstart.data.facts import Facts
+from headstart.data.items import Dataset, Problem
+from headstart.engines.choosing import Choice, choose
+from headstart.engines.precision import Precision
+from headstart.errors import DataError, DecodeError
+from headstart.files import digest_json
+from headstart.modalities import modality
+from headstart.progress import Say
+from headstart.transfer.features import Features
+from headstart.transfer.passes import extract
+from headstart.transfer.store import FeatureStore
+
+_QUANTISE_ON = 200
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The usable items of a data set, with their features.
+
+    Args:
+        dataset: The usable items, in their order; `problems` lists what was left out.
+        features: One entry for each item.
+        facts: One for each item.
+        card: The backbone's card.
+        engine: What the features depend on beside the weights, {str: str}.
+        computed: How many items went through the network; the store knew the rest, int.
+    """
+
+    dataset: Dataset
+    features: Features
+    facts: list[Facts]
+    card: Card
+    engine: dict[str, str]
+    computed: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the items' contents and labels, in any order."""
+        pairs = zip(self.facts, self.dataset, strict=True)
+        return digest_json(sorted([facts.digest, item.label, item.split] for facts, item in pairs))
+
+
+def open_labelled(source: Dataset | Path | str | Sequence[Path | str]) -> Dataset:
+    """Open a data set and make sure that it can teach something.
+
+    Raises:
+        DataError: Nothing is labelled, or there are fewer than two classes.
+    """
+    dataset = data.open(source)
+    labelled = tuple(item for item in dataset if item.label is not None)
+    unlabelled = tuple(Problem(item.name, "it has no label") for item in dataset if item.label is None)
+    dataset = replace(dataset, items=labelled, problems=dataset.problems + unlabelled)
+    if not labelled:
+        raise DataError(
+            "labelled items: a folder for each class, or a manifest with a label column",
+            f"{len(unlabelled)} items without labels",
+            "put each class into a folder of its own",
+        )
+    require_two_classes(dataset)
+    return dataset
+
+
+def require_two_classes(dataset: Dataset) -> None:
+    """Raise `DataError` unless the items carry at least two different labels."""
+    if len(dataset.classes) < 2:
+        raise DataError(
+            "at least two classes",
+            f"only {', '.join(map(repr, dataset.classes)) or 'none'}",
+            "add items of what it should be told apart from",
+        )
+
+
+def gather(
+    dataset: Dataset,
+    store: FeatureStore,
+    *,
+    backbone: str | None,
+    engine: str,
+    precision: Precision | None,
+    offline: bool,
+    say: Say,
+    progress: bool = True,
+) -> Gathered:
+    """Compute, or fetch from the store, the features of every item that can be read.
+
+    Args:
+        dataset: What to use.
+        store: The feature store.
+        backbone: Name of a backbone; None takes the modality's default.
+        engine: "auto", "openvino" or "torch".
+        precision: None for the engine's own choice.
+        offline: Whether to stay off the network.
+        say: Where progress is told.
+        progress: Whether to draw a progress bar. Defaults to True.
+
+    Returns:
+        The usable items and their features.
+
+    Raises:
+        DataError: Not a single item can be read.
+    """
+    name = backbone or modality(dataset.modality).default_backbone
+    card = backbones.card(name, offline=offline)
+    choice = choose(
+        card,
+        lambda: backbones.load(name, offline=offline),
+        engine=engine,
+        precision=precision,
+        calibration=lambda: _calibration_inputs(dataset, card),
+    )
+    result = extract(dataset, store, card, choice.key, choice.start, progress=progress)
+    rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
+    return _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
+
+
+def _usable(
+    dataset: Dataset,
+    facts: list[Facts],
+    rows: NDArray[np.float32],
+    item: NDArray[np.int64],
+    missing: list[int],
+    card: Card,
+    choice: Choice,
+    computed: int,
+    say: Say,
+) -> Gathered:
+    gone = set(missing)
+    good = np.array([n for n in range(len(dataset)) if n not in gone], np.int64)
+    bad = [
+        Problem(dataset.items[n].name, facts[n].error or "its features could not be computed")
+        for n in missing
+    ]
+    for problem in bad:
+        say(f"left out: {problem.name}: {problem.reason}")
+    if len(good) == 0:
+        raise DataError(
+            "at least one readable item",
+            f"{len(bad)} unreadable ones (first: {bad[0].name}: {bad[0].reason})",
+            "check the files with: headstart inspect",
+        )
+    kept = replace(dataset.take(good.tolist()), problems=(*dataset.problems, *bad))
+    features = Features(rows, np.searchsorted(good, item), np.arange(len(good)))
+    return Gathered(kept, features, [facts[n] for n in good], card, choice.key, computed)
+
+
+def _calibration_inputs(dataset: Dataset, card: Card) -> list[NDArray[np.uint8]]:
+    """Prepared inputs of a few hundred training items, spread evenly, for int8 quantisation."""
+    reader = modality(dataset.modality)
+    training = [item for item in dataset if item.split in (None, "train")] or list(dataset)
+    inputs: list[NDArray[np.uint8]] = []
+    for item in training[:: max(1, len(training) // _QUANTISE_ON)]:
+        try:
+            inputs.extend(reader.inputs(item.source, card.preprocess, "torch"))
+        except DecodeError:
+            continue  # the pass itself lists what cannot be read
+    return inputs
