@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -51,8 +51,9 @@ class Pipeline(Generic[T]):
             raise OptionError("a source that can be read again", type(source).__name__, fix)
         self._source = source
 
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._source()) if callable(self._source) else iter(self._source)
+    def __iter__(self) -> Generator[T, None, None]:
+        # A generator: it can be closed, and `yield from` closes the steps before it, too.
+        yield from self._source() if callable(self._source) else self._source
 
     def shuffle(self, buffer: int, seed: int) -> Pipeline[T]:
         """Mix the items by drawing each from a buffer that is filled as it empties.
@@ -177,12 +178,12 @@ class _HeldError:
 
 
 def _mapped(
-    source: Iterable[T], function: Callable[[T], U], window: _Window, keep_errors: bool
+    source: Pipeline[T], function: Callable[[T], U], window: _Window, keep_errors: bool
 ) -> Iterator[Any]:
     waiting: deque[Future[U]] = deque()
     held = _HeldError()
     pool = ThreadPoolExecutor(window.most, "headstart-map")
-    with closing(_generator(source)) as items:
+    with closing(iter(source)) as items:
 
         def fill() -> None:
             while len(waiting) < window.size and held.error is None:
@@ -206,10 +207,10 @@ def _mapped(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prefetched(source: Iterable[T], window: _Window) -> Iterator[T]:
+def _prefetched(source: Pipeline[T], window: _Window) -> Iterator[T]:
     waiting: deque[Future[T]] = deque()
     pool = ThreadPoolExecutor(1, "headstart-prefetch")  # one thread: the pulls stay in order
-    with closing(_generator(source)) as items:
+    with closing(iter(source)) as items:
 
         def fill() -> None:
             while len(waiting) < window.size:
@@ -224,10 +225,10 @@ def _prefetched(source: Iterable[T], window: _Window) -> Iterator[T]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _shuffled(source: Iterable[T], buffer: int, seed: int) -> Iterator[T]:
+def _shuffled(source: Pipeline[T], buffer: int, seed: int) -> Iterator[T]:
     rng = np.random.default_rng(seed)
     held: list[T] = []
-    with closing(_generator(source)) as items:
+    with closing(iter(source)) as items:
         for item in items:
             if len(held) < buffer:
                 held.append(item)
@@ -239,9 +240,9 @@ def _shuffled(source: Iterable[T], buffer: int, seed: int) -> Iterator[T]:
         yield held[place]
 
 
-def _batched(source: Iterable[T], size: int) -> Iterator[list[T]]:
+def _batched(source: Pipeline[T], size: int) -> Iterator[list[T]]:
     batch: list[T] = []
-    with closing(_generator(source)) as items:
+    with closing(iter(source)) as items:
         for item in items:
             batch.append(item)
             if len(batch) == size:
@@ -251,20 +252,20 @@ def _batched(source: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _kept(source: Iterable[T], kept: list[list[T]]) -> Iterator[T]:
+def _kept(source: Pipeline[T], kept: list[list[T]]) -> Iterator[T]:
     """Replay what is kept; else keep it, but only if the pass reaches the end."""
     if kept:
         yield from kept[0]
         return
     passed: list[T] = []
-    with closing(_generator(source)) as items:
+    with closing(iter(source)) as items:
         for item in items:
             passed.append(item)
             yield item
     kept[:] = [passed]
 
 
-def _filed(source: Iterable[T], file: Path) -> Iterator[Any]:
+def _filed(source: Pipeline[T], file: Path) -> Iterator[Any]:
     """Replay the arrays in a file, one behind the other; else write them, whole or not at all."""
     if file.exists():
         end = file.stat().st_size
@@ -272,7 +273,7 @@ def _filed(source: Iterable[T], file: Path) -> Iterator[Any]:
             while stream.tell() < end:
                 yield _load(stream, file)
         return
-    with closing(_generator(source)) as items, atomic_file(file) as temporary, temporary.open("wb") as stream:
+    with closing(iter(source)) as items, atomic_file(file) as temporary, temporary.open("wb") as stream:
         for item in items:
             if not isinstance(item, np.ndarray) or item.dtype.hasobject:
                 fix = "cache in memory, or after a step that makes arrays"
@@ -290,11 +291,6 @@ def _load(stream: BinaryIO, file: Path) -> NDArray[Any]:
             f"a whole file '{file}'", f"a damaged one ({error})", "remove it; it is made again"
         ) from error
     return array
-
-
-def _generator(source: Iterable[T]) -> Generator[T, None, None]:
-    """Return an iterator that can be closed; `yield from` closes the steps before it, too."""
-    yield from source
 
 
 def _cores() -> int:

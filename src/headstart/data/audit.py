@@ -1,0 +1,335 @@
+"""What somebody should know about a data set before learning from it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from headstart.data.duplicates import Duplicate, drop_leaks, find_duplicates, label_conflicts
+from headstart.data.facts import Facts
+from headstart.data.items import SPLITS, Dataset, Item, Problem, natural_order
+from headstart.errors import OptionError
+
+UNDECIDED = "undecided"
+"""What counts call items that are in no split yet."""
+
+_QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
+_SMALL_CLASS = 10
+_EXTREME_IMBALANCE = 20.0
+_EXAMPLES = 5
+_NAMED = 3  # how many examples a finding names
+
+
+class Finding(NamedTuple):
+    """One thing that was found.
+
+    Args:
+        severity: "hurts" (training or its figures suffer) or "note" (good to know).
+        sentence: What it is, str, one sentence.
+    """
+
+    severity: Literal["hurts", "note"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Two items with the same or nearly the same content, by name.
+
+    Args:
+        first, second: Their names, str.
+        kind: "exact" or "near".
+        distance: In how many bits the fingerprints differ, int.
+        splits: The splits of the two, "undecided" where there is none.
+        labels: The labels of the two.
+    """
+
+    first: str
+    second: str
+    kind: str
+    distance: int
+    splits: tuple[str, str]
+    labels: tuple[str | None, str | None]
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the two are in different splits."""
+        return self.splits[0] != self.splits[1]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings about a data set, and the figures behind them.
+
+    Args:
+        modality: "image", "text" or "audio".
+        items: How many items there are, int.
+        classes: For each class, in natural order, the number of its readable items in each split.
+        examples: For each class the names of a few readable items, spread evenly.
+        kinds: How many items there are of each kind ("JPEG"), most frequent first.
+        shapes: The shape of each readable item whose shape is known; (width, height) for pictures.
+        corrupt: The items that cannot be read, and why.
+        left_out: What could not be opened, and why.
+        duplicates: Items with the same or nearly the same content.
+        conflicts: Exact duplicates with different labels.
+        findings: What to know, worst first.
+    """
+
+    modality: str
+    items: int
+    classes: dict[str, dict[str, int]]
+    examples: dict[str, tuple[str, ...]]
+    kinds: dict[str, int]
+    shapes: tuple[tuple[int, ...], ...]
+    corrupt: tuple[Problem, ...]
+    left_out: tuple[Problem, ...]
+    duplicates: tuple[Copy, ...]
+    conflicts: tuple[Copy, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def hurts(self) -> bool:
+        """Whether something would hurt training or make its figures untrue."""
+        return any(finding.severity == "hurts" for finding in self.findings)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that labelled items are in, in the order train, val, test, undecided."""
+        found = {split for counts in self.classes.values() for split in counts}
+        return tuple(split for split in (*SPLITS, UNDECIDED) if split in found)
+
+    @property
+    def imbalance(self) -> float | None:
+        """How many times larger the largest class is than the smallest; None without classes."""
+        sizes = [sum(counts.values()) for counts in self.classes.values()]
+        return max(sizes) / min(sizes) if sizes else None
+
+    @property
+    def evenness(self) -> float | None:
+        """The entropy of the class sizes over its maximum: 1 is balanced; None below two classes."""
+        sizes = np.array([sum(counts.values()) for counts in self.classes.values()], float)
+        if len(sizes) < 2:
+            return None
+        shares = sizes / sizes.sum()
+        return min(1.0, float(-(shares * np.log(shares)).sum() / math.log(len(sizes))))
+
+    def quantiles(self) -> dict[str, dict[str, float]]:
+        """Return minimum, quantiles and maximum of each dimension, and of width / height for pictures."""
+        columns: dict[str, list[float]] = defaultdict(list)
+        for shape in self.shapes:
+            if len(shape) == 2:
+                columns["width"].append(shape[0])
+                columns["height"].append(shape[1])
+                columns["aspect ratio"].append(shape[0] / max(shape[1], 1))
+            else:
+                for axis, size in enumerate(shape):
+                    columns["size" if axis == 0 else f"size {axis + 1}"].append(size)
+        return {
+            name: dict(zip(_QUANTILES, np.quantile(values, list(_QUANTILES.values())).tolist(), strict=True))
+            for name, values in columns.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values; the shapes as quantiles."""
+        return {
+            "modality": self.modality,
+            "items": self.items,
+            "classes": self.classes,
+            "imbalance": self.imbalance,
+            "evenness": self.evenness,
+            "kinds": self.kinds,
+            "shapes": self.quantiles(),
+            "corrupt": [asdict(problem) for problem in self.corrupt],
+            "left_out": [asdict(problem) for problem in self.left_out],
+            "duplicates": {
+                "across_splits": [_copy_json(copy) for copy in self.duplicates if copy.crosses],
+                "within_splits": [_copy_json(copy) for copy in self.duplicates if not copy.crosses],
+            },
+            "label_conflicts": [_copy_json(copy) for copy in self.conflicts],
+            "findings": [finding._asdict() for finding in self.findings],
+            "hurts": self.hurts,
+        }
+
+
+def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
+    """Look for what would hurt training: bad files, copies, leaks, contradictions, small classes.
+
+    Args:
+        data: The data set.
+        facts: What is known about the content of each item, in the same order.
+        distance: In how many bits the fingerprints of near-duplicates differ at most, int. Defaults to 4.
+
+    Returns:
+        The audit. Nothing is changed or deleted.
+
+    Raises:
+        OptionError: There are not as many facts as items.
+
+    Example:
+        >>> from headstart.data.items import Item
+        >>> data = Dataset((Item("a.jpg", b"", "cat"), Item("b.jpg", b"", "dog")), "image")
+        >>> found = audit(data, [Facts("aa", 1, (64, 64), "JPEG"), Facts("aa", 1, (64, 64), "JPEG")])
+        >>> found.hurts, found.findings[0].sentence
+        (True, '2 items have the same content but different labels: a.jpg (cat) and b.jpg (dog).')
+    """
+    if len(facts) != len(data):
+        raise OptionError(f"facts about each of the {len(data)} items", f"{len(facts)}", "give one of each")
+    good = [index for index, fact in enumerate(facts) if fact.error is None]
+    items = [data.items[index] for index in good]
+    splits = [item.split for item in items]
+    pairs = find_duplicates(
+        [facts[i].digest for i in good], [facts[i].fingerprint for i in good], splits, distance=distance
+    )
+    conflicts = label_conflicts(pairs, [item.label for item in items])
+    corrupt = tuple(
+        Problem(item.name, fact.error)
+        for item, fact in zip(data, facts, strict=True)
+        if fact.error is not None
+    )
+    classes = _classes(items)
+    findings = [
+        *_unreadable(corrupt, data.problems),
+        *_contradictions(conflicts, items),
+        *_leaks(pairs, items),
+        *_straddling(items),
+        *_sizes(classes, has_items=bool(items)),
+    ]
+    return Audit(
+        modality=data.modality,
+        items=len(data),
+        classes=classes,
+        examples=_examples(items),
+        kinds=dict(Counter(facts[index].kind for index in good).most_common()),
+        shapes=tuple(facts[index].shape for index in good if facts[index].shape),
+        corrupt=corrupt,
+        left_out=data.problems,
+        duplicates=tuple(_copy(pair, items) for pair in pairs),
+        conflicts=tuple(_copy(pair, items) for pair in conflicts),
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity == "note")),
+    )
+
+
+def _classes(items: Sequence[Item]) -> dict[str, dict[str, int]]:
+    counts = Counter((item.label, item.split or UNDECIDED) for item in items)
+    labels = natural_order(label for label, _ in counts if label is not None)
+    order = (*SPLITS, UNDECIDED)
+    return {label: {s: counts[label, s] for s in order if counts[label, s]} for label in labels}
+
+
+def _examples(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for item in items:
+        if item.label is not None:
+            names[item.label].append(item.name)
+    picks = {
+        label: np.linspace(0, len(n) - 1, min(len(n), _EXAMPLES)).astype(int) for label, n in names.items()
+    }
+    return {label: tuple(names[label][i] for i in picks[label]) for label in natural_order(names)}
+
+
+def _copy(pair: Duplicate, items: Sequence[Item]) -> Copy:
+    first, second = items[pair.first], items[pair.second]
+    splits = first.split or UNDECIDED, second.split or UNDECIDED
+    return Copy(first.name, second.name, pair.kind, pair.distance, splits, (first.label, second.label))
+
+
+def _copy_json(copy: Copy) -> dict[str, Any]:
+    return {**asdict(copy), "splits": list(copy.splits), "labels": list(copy.labels)}
+
+
+def _unreadable(corrupt: Sequence[Problem], left_out: Sequence[Problem]) -> Iterator[Finding]:
+    if corrupt:
+        examples = _some([f"{problem.name} ({problem.reason})" for problem in corrupt])
+        yield Finding("hurts", f"{_count(len(corrupt), 'item')} cannot be read: {examples}.")
+    if left_out:
+        examples = _some([f"{problem.name} ({problem.reason})" for problem in left_out])
+        verb = "was" if len(left_out) == 1 else "were"
+        yield Finding(
+            "note", f"{_count(len(left_out), 'file or row', 'files or rows')} {verb} not opened: {examples}."
+        )
+
+
+def _contradictions(conflicts: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
+    if conflicts:
+        involved = {index for pair in conflicts for index in pair[:2]}
+        first, second = (items[index] for index in conflicts[0][:2])
+        example = f"{first.name} ({first.label}) and {second.name} ({second.label})"
+        sentence = f"{len(involved)} items have the same content but different labels: {example}"
+        yield Finding("hurts", f"{sentence}{' and others' if len(involved) > 2 else ''}.")
+
+
+def _leaks(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
+    leaks = drop_leaks(pairs, [item.split for item in items])
+    for where, indices in (("train", leaks.training), ("val", leaks.not_for_refit)):
+        if indices:
+            others = "val or test" if where == "train" else "test"
+            examples = _some([items[index].name for index in sorted(indices)])
+            verb = "is" if len(indices) == 1 else "are"
+            sentence = f"{_count(len(indices), 'item')} of {where} {verb} also in {others}: {examples}."
+            yield Finding("hurts", sentence)
+    within = [p for p in pairs if items[p.first].split == items[p.second].split]
+    for kind in ("exact", "near"):
+        repeated = {pair.second for pair in within if pair.kind == kind}
+        if repeated:
+            examples = _some([items[index].name for index in sorted(repeated)])
+            how = "repeat" if kind == "exact" else "nearly repeat"
+            verb = f"{how}s" if len(repeated) == 1 and kind == "exact" else how
+            sentence = f"{_count(len(repeated), 'item')} {verb} another in the same split: {examples}."
+            yield Finding("note", sentence)
+
+
+def _straddling(items: Sequence[Item]) -> Iterator[Finding]:
+    where: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        if item.group is not None and item.split is not None:
+            where[item.group].add(item.split)
+    torn = natural_order(group for group, splits in where.items() if len(splits) > 1)
+    if torn:
+        yield Finding("hurts", f"{_count(len(torn), 'group')} in more than one split: {_some(torn)}.")
+
+
+def _sizes(classes: dict[str, dict[str, int]], *, has_items: bool) -> Iterator[Finding]:
+    if not classes:
+        if has_items:
+            yield Finding("note", "No item has a label: a model can answer about them, not learn from them.")
+        return
+    if len(classes) == 1:
+        yield Finding("hurts", f"There is only one class ({next(iter(classes))}): nothing to tell apart.")
+    totals = {label: sum(counts.values()) for label, counts in classes.items()}
+    single = [label for label, total in totals.items() if total == 1]
+    if single:
+        yield Finding(
+            "hurts", f"{_count(len(single), 'class', 'classes')} with a single item: {_some(single)}."
+        )
+    small = [f"{label} ({total})" for label, total in totals.items() if 1 < total < _SMALL_CLASS]
+    if small:
+        what = _count(len(small), "class", "classes")
+        yield Finding("note", f"{what} with fewer than {_SMALL_CLASS} items: {_some(small)}.")
+    used = {split for counts in classes.values() for split in counts}
+    for split in SPLITS:
+        missing = [
+            label for label, counts in classes.items() if split not in counts and UNDECIDED not in counts
+        ]
+        if split in used and missing:
+            what = _count(len(missing), "class", "classes")
+            severity: Literal["hurts", "note"] = "hurts" if split == "train" else "note"
+            yield Finding(severity, f"{what} missing in {split}: {_some(missing)}.")
+    imbalance = max(totals.values()) / min(totals.values())
+    if imbalance > _EXTREME_IMBALANCE:
+        largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
+        sizes = f"{largest} has {totals[largest]:,} items, {smallest} {totals[smallest]:,}"
+        yield Finding("hurts", f"The classes are extremely uneven: {sizes}.")
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,0 +1,255 @@
+"""The audit of a data set as one self-contained web page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from headstart import pages
+from headstart.data.audit import UNDECIDED, Audit, Copy
+from headstart.data.items import Problem
+from headstart.errors import missing_extra
+
+_MOST_BARS = 40
+_MOST_CLASSES_WITH_PICTURES = 40
+_MOST_PAIRS_WITH_PICTURES = 24
+_MOST_ROWS = 500
+_COLOURS = {"train": pages.ACCENT, "val": pages.SECOND, "test": pages.GOOD, UNDECIDED: pages.MUTED}
+
+
+def pictured(audit: Audit) -> tuple[str, ...]:
+    """Return the names of the items that `audit_html` shows a thumbnail of, where it gets one.
+
+    Args:
+        audit: The audit.
+
+    Returns:
+        The names, tuple of str, each once.
+    """
+    classes = list(audit.examples.values())[:_MOST_CLASSES_WITH_PICTURES]
+    names = [name for examples in classes for name in examples]
+    for copies in (audit.conflicts, _across(audit), _within(audit)):
+        names += [name for copy in copies[:_MOST_PAIRS_WITH_PICTURES] for name in (copy.first, copy.second)]
+    return tuple(dict.fromkeys(names))
+
+
+def audit_html(audit: Audit, thumbnails: Mapping[str, bytes], title: str = "Data set") -> str:
+    """Draw the audit as an accessible page that needs nothing but itself.
+
+    Args:
+        audit: The audit.
+        thumbnails: Small JPEG pictures, bytes by item name; those named by `pictured` are shown, and
+            a missing one leaves an empty frame. {} shows none at all.
+        title: What the page is called, str. Defaults to "Data set".
+
+    Returns:
+        The page, one str of HTML.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+
+    Example:
+        >>> from headstart.data.audit import audit
+        >>> from headstart.data.facts import Facts
+        >>> from headstart.data.items import Dataset, Item
+        >>> data = Dataset((Item("a.jpg", b"", "cat"), Item("b.jpg", b"", "dog")), "image")
+        >>> page = audit_html(audit(data, [Facts("aa", 1, (8, 8)), Facts("bb", 99, (8, 9))]), {})
+        >>> page.startswith("<!doctype html>")
+        True
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("matplotlib", "train", "the page with plots") from error
+    page = pages.Page(title, lead=_lead(audit))
+    page.section("", _cards(audit), bare=True)
+    page.section("Findings", _findings(audit))
+    if audit.classes:
+        page.section("Classes", _classes(audit))
+    if audit.shapes:
+        page.section("Sizes", *_shapes(audit))
+    if thumbnails and audit.examples:
+        page.section("Examples", *_examples(audit, thumbnails))
+    for heading, copies in (
+        ("Same content, different labels", audit.conflicts),
+        ("Copies across splits", _across(audit)),
+        ("Copies within a split", _within(audit)),
+    ):
+        if copies:
+            page.section(heading, *_copies(copies, thumbnails))
+    for heading, problems in (("Cannot be read", audit.corrupt), ("Not opened", audit.left_out)):
+        if problems:
+            page.section(heading, _problems(problems))
+    return page.html()
+
+
+def _across(audit: Audit) -> list[Copy]:
+    return [copy for copy in audit.duplicates if copy.crosses]
+
+
+def _within(audit: Audit) -> list[Copy]:
+    return [copy for copy in audit.duplicates if not copy.crosses]
+
+
+def _lead(audit: Audit) -> str:
+    if not audit.hurts:
+        return "Nothing was found that would hurt training."
+    count = sum(finding.severity == "hurts" for finding in audit.findings)
+    return "One thing would hurt training." if count == 1 else f"{count} things would hurt training."
+
+
+def _cards(audit: Audit) -> Markup:
+    splits = {split: sum(counts.get(split, 0) for counts in audit.classes.values()) for split in audit.splits}
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(audit.kinds.items())[:3])
+    by_split = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+    across = len(_across(audit))
+    imbalance = "" if audit.imbalance is None else f"largest / smallest = {audit.imbalance:.1f}"
+    return pages.cards(
+        [
+            ("items", f"{audit.items:,}", by_split),
+            ("classes", f"{len(audit.classes):,}", imbalance),
+            ("kinds", f"{len(audit.kinds):,}", kinds),
+            ("cannot be read", f"{len(audit.corrupt):,}", ""),
+            ("copies", f"{len(audit.duplicates):,}", f"{across:,} across splits" if across else ""),
+        ]
+    )
+
+
+def _findings(audit: Audit) -> Markup:
+    if not audit.findings:
+        return pages.paragraph("None.")
+    rows = [[finding.severity, finding.sentence] for finding in audit.findings]
+    return pages.table(["severity", "finding"], rows)
+
+
+def _classes(audit: Audit) -> Markup:
+    totals = {label: sum(counts.values()) for label, counts in audit.classes.items()}
+    columns = ["class", *audit.splits, "all"]
+    rows: list[list[pages.Cell]] = [
+        [label, *(counts.get(split, 0) for split in audit.splits), totals[label]]
+        for label, counts in audit.classes.items()
+    ]
+    numbers = pages.table(columns, rows, "Items of each class")
+    largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
+    alt = (
+        f"Items of each of {len(totals)} classes. The largest, {largest}, has {totals[largest]:,}; "
+        f"the smallest, {smallest}, {totals[smallest]:,}."
+    )
+    if len(totals) > _MOST_BARS:
+        figure, axes = pages.plot()
+        axes.plot(range(1, len(totals) + 1), sorted(totals.values(), reverse=True), color=pages.ACCENT)
+        axes.set(xlabel="classes, largest first", ylabel="items")
+        axes.set_ylim(bottom=0)
+        return pages.chart(figure, alt, numbers)
+    figure, axes = pages.plot(height=1.2 + 0.26 * len(totals))
+    names = [pages.short(label) for label in totals]
+    places = np.arange(len(totals))
+    left = np.zeros(len(totals))
+    for split in audit.splits:
+        widths = np.array([counts.get(split, 0) for counts in audit.classes.values()], float)
+        axes.barh(places, widths, left=left, height=0.7, color=_COLOURS[split], label=split)
+        left += widths
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set_xlabel("items")
+    if len(audit.splits) > 1:
+        axes.legend(frameon=False, labelcolor=pages.INK, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    return pages.chart(figure, alt, numbers)
+
+
+def _shapes(audit: Audit) -> list[Markup]:
+    quantiles = audit.quantiles()
+    rows: list[list[pages.Cell]] = [
+        [name, *map(float, values.values())] for name, values in quantiles.items()
+    ]
+    numbers = pages.table(["", *next(iter(quantiles.values()))], rows, "Quantiles")
+    if "width" not in quantiles:
+        sizes = [shape[0] for shape in audit.shapes]
+        return [_histogram(sizes, "size", numbers)]
+    pairs = np.array([shape for shape in audit.shapes if len(shape) == 2], float)
+    ratios = (pairs[:, 0] / np.maximum(pairs[:, 1], 1)).tolist()
+    return [
+        pages.side_by_side(
+            _scatter(pairs, numbers), _histogram(ratios, "aspect ratio (width / height)", numbers)
+        )
+    ]
+
+
+def _scatter(pairs: np.ndarray, numbers: Markup) -> Markup:
+    figure, axes = pages.plot()
+    # Items of about the same size become one dot, so that the page stays small.
+    step = np.maximum(pairs.max(axis=0) / 50, 1)
+    cells, counts = np.unique(np.floor(pairs / step), axis=0, return_counts=True)
+    x, y = ((cells + 0.5) * step).T
+    axes.scatter(x, y, s=10 + 190 * counts / counts.max(), color=pages.ACCENT, alpha=0.6, linewidths=0)
+    axes.set(xlabel="width in pixels", ylabel="height in pixels")
+    axes.set_xlim(0, x.max() * 1.1)
+    axes.set_ylim(0, y.max() * 1.1)
+    width, height = np.median(pairs, axis=0)
+    median = f"The median is {width:.0f} × {height:.0f} pixels."
+    alt = f"Widths and heights; larger dots stand for more items. {median}"
+    return pages.chart(figure, alt, numbers)
+
+
+def _histogram(values: Sequence[float], what: str, numbers: Markup) -> Markup:
+    figure, axes = pages.plot()
+    axes.hist(values, bins=30, color=pages.ACCENT)
+    axes.set(xlabel=what, ylabel="items")
+    low, middle, high = np.quantile(values, [0, 0.5, 1])
+    alt = f"Distribution of the {what}, from {low:.4g} to {high:.4g} with the median at {middle:.4g}."
+    return pages.chart(figure, alt, numbers)
+
+
+def _examples(audit: Audit, thumbnails: Mapping[str, bytes]) -> list[Markup]:
+    shown = list(audit.examples.items())[:_MOST_CLASSES_WITH_PICTURES]
+    parts = []
+    for label, names in shown:
+        pictures = [(thumbnails.get(name), f"{label}: {name}", pages.short(name)) for name in names]
+        parts += [pages.fragment("<h3>{}</h3>", label), pages.thumbnails(pictures)]
+    if len(audit.examples) > len(shown):
+        parts.append(pages.paragraph(f"{len(audit.examples) - len(shown):,} more classes.", quiet=True))
+    return parts
+
+
+def _copies(copies: Sequence[Copy], thumbnails: Mapping[str, bytes]) -> list[Markup]:
+    rows = [
+        [
+            copy.first,
+            copy.splits[0],
+            copy.labels[0],
+            copy.second,
+            copy.splits[1],
+            copy.labels[1],
+            _likeness(copy),
+        ]
+        for copy in copies[:_MOST_ROWS]
+    ]
+    columns = ["item", "split", "label", "other item", "its split", "its label", "likeness"]
+    parts = [_cut(pages.table(columns, rows), len(copies))]
+    if thumbnails:
+        pairs = [
+            (thumbnails.get(name), name, f"{pages.short(name)} ({split}, {label})")
+            for copy in copies[:_MOST_PAIRS_WITH_PICTURES]
+            for name, split, label in zip((copy.first, copy.second), copy.splits, copy.labels, strict=True)
+        ]
+        parts.insert(0, pages.thumbnails(pairs))
+    return parts
+
+
+def _likeness(copy: Copy) -> str:
+    return "same bytes" if copy.kind == "exact" else f"{copy.distance} of 64 bits differ"
+
+
+def _problems(problems: Sequence[Problem]) -> Markup:
+    rows = [[problem.name, problem.reason] for problem in problems[:_MOST_ROWS]]
+    return _cut(pages.table(["name", "reason"], rows), len(problems))
+
+
+def _cut(table: Markup, count: int) -> Markup:
+    """Say how many rows are left out of a long table."""
+    if count <= _MOST_ROWS:
+        return table
+    return table + pages.paragraph(f"{count - _MOST_ROWS:,} more in the JSON output.", quiet=True)
