@@ -59,6 +59,17 @@ def open_labelled(source: Dataset | Path | str | Sequence[Path | str]) -> Datase
     Raises:
         DataError: Nothing is labelled, or there are fewer than two classes.
     """
+    dataset = open_labelled_any(source)
+    require_two_classes(dataset)
+    return dataset
+
+
+def open_labelled_any(source: Dataset | Path | str | Sequence[Path | str]) -> Dataset:
+    """Open a data set and keep its labelled items, whatever their number of classes.
+
+    Raises:
+        DataError: Nothing is labelled.
+    """
     dataset = data.open(source)
     labelled = tuple(item for item in dataset if item.label is not None)
     unlabelled = tuple(Problem(item.name, "it has no label") for item in dataset if item.label is None)
@@ -69,7 +80,6 @@ def open_labelled(source: Dataset | Path | str | Sequence[Path | str]) -> Datase
             f"{len(unlabelled)} items without labels",
             "put each class into a folder of its own",
         )
-    require_two_classes(dataset)
     return dataset
 
 

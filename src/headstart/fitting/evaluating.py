@@ -1,0 +1,177 @@
+"""`evaluate_model`: how good a saved model is on labelled items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact.model import Model
+from headstart.data.items import SPLITS, Dataset, Problem, Split
+from headstart.engines.openvino_engine import openvino_key
+from headstart.errors import DataError, OptionError
+from headstart.evaluation import evaluate
+from headstart.evaluation.label_errors import find_label_issues
+from headstart.evaluation.sections import ReportInput
+from headstart.fitting.gathering import open_labelled_any
+from headstart.fitting.reporting import Report, thumbnails
+from headstart.modalities import modality
+from headstart.progress import Say, quiet
+from headstart.transfer.calibration import softmax
+from headstart.transfer.features import Features
+from headstart.transfer.passes import extract
+from headstart.transfer.store import FeatureStore
+
+_NAMES: dict[Split, str] = {"test": "test", "val": "validation", "train": "train"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to labelled items.
+
+    Args:
+        dataset: The items that could be read; `problems` lists the others.
+        y: True classes as positions in the model's labels, int [n].
+        logits: Before calibration, float [n, classes].
+        probabilities: After it, float [n, classes].
+    """
+
+    dataset: Dataset
+    y: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
+
+
+def answers(
+    model: Model,
+    source: Dataset | Path | str | Sequence[Path | str],
+    *,
+    split: Split | None = None,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> Answers:
+    """Let a model answer about labelled items, through the feature store.
+
+    Args:
+        model: The model.
+        source: The data, as for `fit`.
+        split: "train", "val" or "test". Defaults to None: test (or else val) if the data has splits, all of it
+            otherwise.
+        say: Where progress is told. Defaults to nowhere.
+        store: The feature store. Defaults to the one in the cache.
+
+    Returns:
+        The answers.
+
+    Raises:
+        DataError: No item can be used, or none has a label that the model knows.
+        OptionError: Unknown split.
+    """
+    dataset = _part(open_labelled_any(source), split)
+    known = tuple(item for item in dataset if item.label in model.labels)
+    strange = [item for item in dataset if item.label not in model.labels]
+    if not known:
+        raise DataError(
+            f"items labelled {', '.join(model.labels[:8])}",
+            f"only {', '.join(map(repr, dataset.classes[:8]))}" if len(dataset) else "no items",
+            "name the data that this model was made for",
+        )
+    problems = tuple(
+        Problem(item.name, f"the model does not know the label {item.label!r}") for item in strange
+    )
+    dataset = replace(dataset, items=known, problems=dataset.problems + problems)
+    own_store = store is None
+    store = store or FeatureStore()
+    try:
+        result = extract(dataset, store, model.backbone, openvino_key(model.precision), lambda: model.engine)
+        rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
+    finally:
+        if own_store:
+            store.close()
+    gone = set(missing)
+    good = np.array([n for n in range(len(dataset)) if n not in gone], np.int64)
+    bad = tuple(Problem(dataset.items[n].name, result.facts[n].error or "unreadable") for n in missing)
+    for problem in bad:
+        say(f"left out: {problem.name}: {problem.reason}")
+    if len(good) == 0:
+        raise DataError(
+            "at least one readable item", f"{len(bad)} unreadable ones", "check the files: headstart inspect"
+        )
+    usable = replace(dataset.take(good.tolist()), problems=dataset.problems + bad)
+    features = Features(rows, np.searchsorted(good, item), np.arange(len(good)))
+    logits = features.pool(model.head.logits(rows))
+    y = np.array([model.labels.index(entry.label) for entry in usable if entry.label is not None], np.int64)
+    return Answers(usable, y, logits, model.calibration.probabilities(logits))
+
+
+def evaluate_model(
+    model: Model,
+    source: Dataset | Path | str | Sequence[Path | str],
+    *,
+    split: Split | None = None,
+    seed: int = 0,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> Report:
+    """Measure a model on labelled items.
+
+    Args:
+        model: The model.
+        source: The data, as for `fit`.
+        split: As for `answers`. Defaults to None.
+        seed: For the bootstrap, int. Defaults to 0.
+        say: Where progress is told. Defaults to nowhere.
+        store: The feature store. Defaults to the one in the cache.
+
+    Returns:
+        The report; its first evaluation has the figures.
+
+    Raises:
+        DataError: No item can be used.
+        OptionError: Unknown split.
+    """
+    found = answers(model, source, split=split, say=say, store=store)
+    names = [item.name for item in found.dataset]
+    evaluation = evaluate(
+        model.labels,
+        found.y,
+        found.probabilities,
+        names=names,
+        uncalibrated=softmax(found.logits),
+        conformal=model.calibration.conformal.sets(found.probabilities),
+        abstain_below=model.calibration.abstention.confidence,
+        groups=[item.group for item in found.dataset],
+        seed=seed,
+    )
+    used = {item.split for item in found.dataset}
+    only = used.pop() if len(used) == 1 else None
+    number = np.bincount(found.y, minlength=len(model.labels)).tolist()
+    name = _NAMES[only] if only else "these items"
+    content = ReportInput(
+        title=found.dataset.root.name if found.dataset.root else "Evaluation",
+        evaluations={name: evaluation},
+        noun=modality(found.dataset.modality).noun,
+        facts=[("Backbone", model.backbone.name), ("Head", model.head.kind), ("Fitted", model.created)],
+        counts={name: dict(zip(model.labels, number, strict=True))},
+        left_out=found.dataset.problems,
+        label_issues=find_label_issues(model.labels, found.y, found.probabilities, names=names),
+        thumbnail=thumbnails(found.dataset),
+    )
+    return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in found.dataset))
+
+
+def _part(dataset: Dataset, split: Split | None) -> Dataset:
+    if split is not None and split not in SPLITS:
+        raise OptionError("the split train, val or test", repr(split), "choose one of them")
+    if split is not None:
+        part = dataset.only(split)
+        if not len(part):
+            raise DataError(f"items in {split}", "none", "leave the split out, or name data that has it")
+        return part
+    for name in ("test", "val"):
+        if len(part := dataset.only(name)):
+            return part
+    return dataset

@@ -1,0 +1,287 @@
+"""Last step of a fit: the model that answers, and the report that says how good it is."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart import backbones
+from headstart.artefact.golden import choose
+from headstart.artefact.model import Model
+from headstart.artefact.schema import FrontEnd
+from headstart.data.items import Dataset
+from headstart.engines.conversion import backbone_ir, ir_path
+from headstart.errors import DecodeError
+from headstart.evaluation.label_errors import LabelIssue, find_label_issues
+from headstart.evaluation.report import headline, report_html, report_json
+from headstart.evaluation.results import Evaluation
+from headstart.evaluation.review import review_page
+from headstart.evaluation.sections import ReportInput
+from headstart.files import write_text
+from headstart.modalities import modality
+from headstart.progress import Say
+from headstart.transfer.calibration import softmax
+
+if TYPE_CHECKING:
+    from headstart.fitting.arranging import Arrangement
+    from headstart.fitting.fit import Fitted
+    from headstart.fitting.gathering import Gathered
+
+_GOLDEN_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a fit or an evaluation found, for people and for machines.
+
+    Args:
+        content: What it is made from.
+        rows: The labelled items, {"path", "label"}, for the page on which a person reviews labels.
+    """
+
+    content: ReportInput
+    rows: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        return headline(self.content)
+
+    @property
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Figures by split, the most important first."""
+        return self.content.evaluations
+
+    @property
+    def label_issues(self) -> list[LabelIssue]:
+        """Items whose label is likely wrong, the most suspicious first."""
+        return [issue for issue in self.content.label_issues if issue.likely]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as a JSON object."""
+        return report_json(self.content)
+
+    def html(self) -> str:
+        """Return the report as one self-contained page."""
+        return report_html(self.content)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report as one HTML file, whole or not at all.
+
+        Args:
+            path: Where.
+
+        Returns:
+            The path.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_text(Path(path), self.html())
+        return Path(path)
+
+    def save_review(self, path: str | Path) -> Path:
+        """Write the page on which a person keeps, fixes or drops labels that are likely wrong.
+
+        Args:
+            path: Where.
+
+        Returns:
+            The path.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        labels = self.content.evaluation.labels
+        thumbnail = self.content.thumbnail
+        write_text(Path(path), review_page(self.label_issues, self.rows, labels=labels, thumbnail=thumbnail))
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def build_model(
+    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seed: int, seconds: float, say: Say
+) -> Model:
+    """Make the model with its golden vectors and its report.
+
+    Args:
+        gathered: Items, features, backbone.
+        arrangement: What each item was for.
+        fitted: Head, calibration, evaluations.
+        seed: The fit's seed, int.
+        seconds: How long the fit took so far, float.
+        say: Where progress is told.
+
+    Returns:
+        The model.
+    """
+    card, precision = gathered.card, gathered.engine["precision"]
+    network = backbone_ir(card, lambda: backbones.load(card.name))
+    if precision == "int8":
+        network = ir_path(card, "int8")
+    model = Model(
+        labels=arrangement.labels,
+        modality=gathered.dataset.modality,
+        front_end=FrontEnd(card.preprocess),
+        backbone=card,
+        network=network,
+        head=fitted.head,
+        calibration=fitted.calibration,
+        # What the features were computed in is also what answers; on a GPU the CPU chooses for itself.
+        precision=precision if gathered.engine["engine"] == "openvino" else None,  # type: ignore[arg-type]
+        plan=fitted.plan,
+        metrics={name: _figures(found) for name, found in fitted.evaluations.items()},
+        data=_data(gathered, arrangement),
+    )
+    model.record_golden([gathered.dataset.items[n].source for n in _golden_items(arrangement, fitted)])
+    model.report = _report(gathered, arrangement, fitted, seconds)
+    say(model.report.headline)
+    return model
+
+
+def _golden_items(arrangement: Arrangement, fitted: Fitted) -> list[int]:
+    """Choose items of different classes from an even sample of what the head was fitted on."""
+    sample = arrangement.refit[:: max(1, len(arrangement.refit) // _GOLDEN_CANDIDATES)]
+    # A few of every class, also of those that the even sample misses.
+    _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True)
+    candidates = np.unique(np.concatenate([sample, arrangement.refit[firsts[:_GOLDEN_CANDIDATES]]]))
+    part = arrangement.data.take(candidates)
+    chosen = choose(softmax(part.logits(fitted.head), fitted.calibration.temperature))
+    return [int(candidates[position]) for position in chosen]
+
+
+def _figures(found: Evaluation) -> dict[str, Any]:
+    """Return the figures that fit on a model card; the report has all of them."""
+    whole = found.to_json()
+    wanted = (
+        "items",
+        "accuracy",
+        "accuracy_interval",
+        "balanced_accuracy",
+        "macro_f1",
+        "log_loss",
+        "ece",
+        "brier",
+        "auc",
+    )
+    return {name: whole[name] for name in wanted if name in whole}
+
+
+def _data(gathered: Gathered, arrangement: Arrangement) -> dict[str, Any]:
+    return {
+        "name": gathered.dataset.root.name if gathered.dataset.root else "lists",
+        "digest": gathered.digest,
+        "items": len(gathered.dataset),
+        "fitted_on": len(arrangement.refit),
+        "counts": arrangement.counts(),
+        "left_out": len(gathered.dataset.problems),
+        "duplicates": len(arrangement.duplicates),
+    }
+
+
+def _report(gathered: Gathered, arrangement: Arrangement, fitted: Fitted, seconds: float) -> Report:
+    dataset = gathered.dataset
+    reader = modality(dataset.modality)
+    refit_items = [dataset.items[n] for n in arrangement.refit]
+    out_of_fold = fitted.calibration.probabilities(fitted.selection.logits)
+    issues = find_label_issues(
+        arrangement.labels,
+        arrangement.data.y[arrangement.refit],
+        out_of_fold,
+        names=[item.name for item in refit_items],
+    )
+    content = ReportInput(
+        title=dataset.root.name if dataset.root else "A model",
+        evaluations=fitted.evaluations,
+        noun=reader.noun,
+        facts=_facts(gathered, fitted, seconds),
+        plan=_plan_in_words(gathered, arrangement, fitted),
+        commands=_commands(dataset),
+        counts=arrangement.counts(),
+        data_notes=arrangement.notes,
+        left_out=dataset.problems,
+        duplicates=arrangement.duplicates,
+        label_issues=issues,
+        thumbnail=thumbnails(dataset),
+    )
+    return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in dataset))
+
+
+def thumbnails(dataset: Dataset) -> Callable[[str], bytes | None]:
+    """Return a function from an item's name to a small JPEG of it, or None when it cannot be read."""
+    reader = modality(dataset.modality)
+    sources = {item.name: item.source for item in dataset}
+
+    def thumbnail(name: str) -> bytes | None:
+        try:
+            return reader.thumbnail(sources[name])
+        except (KeyError, DecodeError):
+            return None
+
+    return thumbnail
+
+
+def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str, str]]:
+    import headstart
+
+    card, engine = gathered.card, gathered.engine
+    tried = ", ".join(
+        f"{strength:g}: {loss:.4f}" for strength, loss in fitted.strengths.items() if loss == loss
+    )
+    facts = [
+        (
+            "Backbone",
+            f"{card.name} ({card.architecture}), {card.parameters / 1e6:.1f} million weights, {card.licence}",
+        ),
+        ("It learned from", card.training_data),
+        ("Input", f"{card.preprocess.size} × {card.preprocess.size} pixels, {card.preprocess.resize}"),
+        (
+            "Features",
+            f"{card.features}, from block {card.blocks[-1]}; {gathered.computed} of {len(gathered.dataset)} computed now",
+        ),
+        ("Engine", " ".join(engine.values())),
+        ("Head", fitted.head.kind),
+        (
+            "Regularisation (C)",
+            f"{fitted.plan['strength']:g}" + (f", by log loss over folds ({tried})" if tried else ""),
+        ),
+        ("Temperature", f"{fitted.calibration.temperature:.3f}"),
+        ("Seed", str(fitted.plan["seed"])),
+        ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
+        (
+            "Versions",
+            f"headstart {headstart.__version__}, Python {platform.python_version()}, NumPy {np.__version__}",
+        ),
+        ("Data digest", gathered.digest[:16]),
+    ]
+    return facts
+
+
+def _plan_in_words(gathered: Gathered, arrangement: Arrangement, fitted: Fitted) -> str:
+    card = gathered.card
+    found = (
+        f"All {len(card.blocks)} blocks of {card.name} stay frozen: it is used as it was learned from "
+        f"{card.training_data}. Only a {fitted.head.kind} head is fitted, on {len(arrangement.refit):,} items"
+    )
+    if len(arrangement.val):
+        return (
+            found
+            + f": chosen on {len(arrangement.train):,}, checked on {len(arrangement.val):,}, then fitted on both."
+        )
+    return (
+        found
+        + f"; its quality was estimated by {len(np.unique(fitted.selection.folds))}-fold cross-validation."
+    )
+
+
+def _commands(dataset: Dataset) -> str:
+    name = dataset.root.name if dataset.root else "DATA"
+    model = f"{Path(name).stem or name}.headstart"
+    return f"headstart fit {name} -o {model}\nheadstart evaluate {model} {name}\nheadstart predict {model} NEW_FILES"
