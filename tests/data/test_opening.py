@@ -202,3 +202,17 @@ def test_real_collections(
     data = hs_data.open(real / name)
     assert (data.modality, len(data), len(data.classes)) == (modality, items, classes)
     assert Counter(item.split for item in data) == splits
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "a.jpg")
+    (tmp_path / "m.csv").write_text("path,label\na.jpg,x\n")
+
+    def refuse(*_: object) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(DataError, match="cannot be read: Permission denied"):
+        hs_data.open(tmp_path)
+    assert hs_data.open(tmp_path / "m.csv").items[0].label == "x"

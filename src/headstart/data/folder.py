@@ -62,7 +62,9 @@ def open_folder(root: Path, modality: str | None = None) -> Dataset:
         else:
             problems.append(Problem(name, reason))
     if modality is None or not items:
-        received = f"{len(problems)} files of other kinds" if problems else "none"
+        received = "none"
+        if problems:
+            received = f"{len(problems)} that cannot be used, first {problems[0].name}: {problems[0].reason}"
         raise DataError(f"pictures, texts or recordings in the folder '{shown(str(root))}'", received, _FIX)
     return Dataset(tuple(items), modality, root, tuple(problems))
 
@@ -186,7 +188,7 @@ class _Walk:
 
     def problem(self, path: str, reason: str) -> None:
         """Remember that something is left out."""
-        self.problems.append(Problem(_shown(path, self.root), reason))
+        self.problems.append(Problem(_shown(path, self.root) or shown(self.root), reason))
 
     def _leads_back(self, real: str) -> bool:
         """Tell whether a link leads to a folder that is read where it is, or to one around the root."""

@@ -229,7 +229,12 @@ class Finder:
     def __init__(self, manifest: Path) -> None:
         self.root = manifest.parent
         stem = manifest.name.partition(".")[0]
-        folders = [entry for entry in self.root.iterdir() if not is_clutter(entry.name) and entry.is_dir()]
+        try:
+            folders = [
+                entry for entry in self.root.iterdir() if not is_clutter(entry.name) and entry.is_dir()
+            ]
+        except OSError:  # files can be read in a folder that cannot be listed
+            folders = []
         near = [each for each in folders if each.name.casefold() in _MEDIA_FOLDERS or each.name == stem]
         self.bases = [str(self.root), *map(str, near or (folders if len(folders) == 1 else []))]
         self._stems: dict[str, dict[str, list[str]]] = {}

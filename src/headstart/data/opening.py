@@ -92,7 +92,10 @@ def open(
 
 def _manifests_in(folder: Path) -> dict[Path, Split | None]:
     """Return the manifests that a folder is to be read through, with their splits; none for class folders."""
-    entries = [entry for entry in folder.iterdir() if not is_clutter(entry.name)]
+    try:
+        entries = [entry for entry in folder.iterdir() if not is_clutter(entry.name)]
+    except OSError:  # the walk through the folder says why
+        return {}
     tables = [entry for entry in entries if table_format(entry.name) and entry.is_file()]
     if not tables:
         return {}
