@@ -1,11 +1,12 @@
-"""What tests of several rooms share: real photographs and packages that only tests need.
+"""What tests of several rooms share: pictures, real photographs, packages that only tests need.
 
-Everything fetched is kept in headstart's cache, so a second run needs no network.
+Everything fetched is kept in headstart's cache (conftest.py at the top), so a second run needs no network.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -60,3 +61,38 @@ def photos(unpacked_wheel: Callable[[str, str, str | None], Path]) -> dict[str, 
         assert hashlib.sha256(content).hexdigest() == sha256
         found[name] = np.asarray(Image.open(folder / f"{name}.png").convert("RGB"))
     return {**found, "china": load_sample_image("china.jpg")}
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder with the research data sets; a test that asks for it is skipped where there is none."""
+    named = os.environ.get("HEADSTART_DATA")
+    if not named:
+        pytest.skip("HEADSTART_DATA is not set: it names the folder with the research data sets")
+    return Path(named)
+
+
+def striped(label: str, number: int, side: int = 64) -> Image.Image:
+    """A picture that a backbone tells from those of other labels: stripes or checks, noisy, coloured."""
+    generator = np.random.default_rng([number, *label.encode()])
+    period, phase = int(generator.integers(6, 12)), int(generator.integers(12))
+    x, y = np.meshgrid(np.arange(side) + phase, np.arange(side) + phase)
+    pattern = {
+        "across": y // period % 2,
+        "along": x // period % 2,
+        "checks": (x // period + y // period) % 2,
+    }[label]
+    dark, light = generator.integers(0, 90, 3), generator.integers(150, 255, 3)
+    pixels = np.where(pattern[..., None] == 1, light, dark) + generator.normal(0, 12, (side, side, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def pattern_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each of the classes across, along and checks, with 14 pictures of 64 pixels each."""
+    root = tmp_path_factory.mktemp("pictures") / "patterns"
+    for label in ("across", "along", "checks"):
+        (root / label).mkdir(parents=True)
+        for number in range(14):
+            striped(label, number).save(root / label / f"{number:02d}.jpg", quality=90)
+    return root
