@@ -13,7 +13,7 @@ from headstart.artefact.model import Model
 from headstart.data.items import SPLITS, Dataset, Problem, Split
 from headstart.engines.openvino_engine import openvino_key
 from headstart.errors import DataError, OptionError
-from headstart.evaluation import evaluate
+from headstart.evaluation import Comparison, compare, evaluate
 from headstart.evaluation.label_errors import find_label_issues
 from headstart.evaluation.sections import ReportInput
 from headstart.fitting.gathering import open_labelled_any
@@ -58,8 +58,8 @@ def answers(
     Args:
         model: The model.
         source: The data, as for `fit`.
-        split: "train", "val" or "test". Defaults to None: test (or else val) if the data has splits, all of it
-            otherwise.
+        split: "train", "val" or "test". Defaults to None: test, or else val, where the data
+            has it; otherwise all of it.
         say: Where progress is told. Defaults to nowhere.
         store: The feature store. Defaults to the one in the cache.
 
@@ -161,6 +161,49 @@ def evaluate_model(
         thumbnail=thumbnails(found.dataset),
     )
     return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in found.dataset))
+
+
+def compare_models(
+    first: Model,
+    second: Model,
+    source: Dataset | Path | str | Sequence[Path | str],
+    *,
+    names: tuple[str, str] = ("A", "B"),
+    split: Split | None = None,
+    seed: int = 0,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> Comparison:
+    """Compare two models on the same labelled items.
+
+    Args:
+        first: One model.
+        second: Another, with the same labels.
+        source: The data, as for `fit`.
+        names: What to call them. Defaults to "A" and "B".
+        split: As for `answers`. Defaults to None.
+        seed: For the bootstrap, int. Defaults to 0.
+        say: Where progress is told. Defaults to nowhere.
+        store: The feature store. Defaults to the one in the cache.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        DataError: The models tell different classes apart, or no item can be used.
+    """
+    if set(first.labels) != set(second.labels):
+        odd = sorted(set(first.labels) ^ set(second.labels))
+        raise DataError(
+            "two models with the same labels",
+            f"labels that only one has: {', '.join(odd[:8])}",
+            "fit both on the same classes",
+        )
+    a = answers(first, source, split=split, say=say, store=store)
+    b = answers(second, source, split=split, say=say, store=store)
+    column = [second.labels.index(label) for label in first.labels]
+    groups = [item.group for item in a.dataset]
+    return compare(a.y, a.probabilities, b.probabilities[:, column], names=names, groups=groups, seed=seed)
 
 
 def _part(dataset: Dataset, split: Split | None) -> Dataset:

@@ -29,8 +29,8 @@ from headstart.transfer.calibration import softmax
 
 if TYPE_CHECKING:
     from headstart.fitting.arranging import Arrangement
-    from headstart.fitting.fit import Fitted
     from headstart.fitting.gathering import Gathered
+    from headstart.fitting.learning import Fitted
 
 _GOLDEN_CANDIDATES = 64
 
@@ -107,7 +107,7 @@ class Report:
 
 
 def build_model(
-    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seed: int, seconds: float, say: Say
+    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seconds: float, say: Say
 ) -> Model:
     """Make the model with its golden vectors and its report.
 
@@ -115,7 +115,6 @@ def build_model(
         gathered: Items, features, backbone.
         arrangement: What each item was for.
         fitted: Head, calibration, evaluations.
-        seed: The fit's seed, int.
         seconds: How long the fit took so far, float.
         say: Where progress is told.
 
@@ -235,7 +234,7 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
     tried = ", ".join(
         f"{strength:g}: {loss:.4f}" for strength, loss in fitted.strengths.items() if loss == loss
     )
-    facts = [
+    return [
         (
             "Backbone",
             f"{card.name} ({card.architecture}), {card.parameters / 1e6:.1f} million weights, {card.licence}",
@@ -244,7 +243,7 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
         ("Input", f"{card.preprocess.size} × {card.preprocess.size} pixels, {card.preprocess.resize}"),
         (
             "Features",
-            f"{card.features}, from block {card.blocks[-1]}; {gathered.computed} of {len(gathered.dataset)} computed now",
+            f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
         ),
         ("Engine", " ".join(engine.values())),
         ("Head", fitted.head.kind),
@@ -261,7 +260,6 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
         ),
         ("Data digest", gathered.digest[:16]),
     ]
-    return facts
 
 
 def _plan_in_words(gathered: Gathered, arrangement: Arrangement, fitted: Fitted) -> str:
@@ -271,17 +269,14 @@ def _plan_in_words(gathered: Gathered, arrangement: Arrangement, fitted: Fitted)
         f"{card.training_data}. Only a {fitted.head.kind} head is fitted, on {len(arrangement.refit):,} items"
     )
     if len(arrangement.val):
-        return (
-            found
-            + f": chosen on {len(arrangement.train):,}, checked on {len(arrangement.val):,}, then fitted on both."
-        )
-    return (
-        found
-        + f"; its quality was estimated by {len(np.unique(fitted.selection.folds))}-fold cross-validation."
-    )
+        train, val = len(arrangement.train), len(arrangement.val)
+        return f"{found}: chosen on {train:,}, checked on {val:,}, then fitted on both."
+    folds = len(np.unique(fitted.selection.folds))
+    return f"{found}; its quality was estimated by {folds}-fold cross-validation."
 
 
 def _commands(dataset: Dataset) -> str:
     name = dataset.root.name if dataset.root else "DATA"
     model = f"{Path(name).stem or name}.headstart"
-    return f"headstart fit {name} -o {model}\nheadstart evaluate {model} {name}\nheadstart predict {model} NEW_FILES"
+    steps = (f"fit {name} -o {model}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
+    return "\n".join(f"headstart {step}" for step in steps)

@@ -119,9 +119,7 @@ def fit(
         use_folds = _wanted_folds(gathered.dataset, folds)
         arrangement = arrange(gathered, folds=use_folds is not None, val_share=val_share, seed=seed)
         fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
-        return build_model(
-            gathered, arrangement, fitted, seed=seed, seconds=time.monotonic() - started, say=say
-        )
+        return build_model(gathered, arrangement, fitted, seconds=time.monotonic() - started, say=say)
     finally:
         if own_store:
             store.close()

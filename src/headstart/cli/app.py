@@ -1,0 +1,47 @@
+"""The commands, put together. Importing this loads no numerical library."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headstart import __version__
+from headstart.cli import (
+    backbones,
+    cache,
+    common,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    fit,
+    inspect,
+    predict,
+)
+
+app = typer.Typer(
+    name="headstart",
+    help="Bring a folder, leave with a model you can trust, explain and serve.",
+    epilog="First try: headstart demo. Your own pictures: headstart fit PHOTOS -o MODEL",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        common.show(f"headstart {__version__}")
+        raise typer.Exit
+    common.start()
+
+
+for command in (inspect, fit, evaluate, predict, compare, export, demo, doctor):
+    app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
+app.add_typer(backbones.app, name="backbones")
+app.add_typer(cache.app, name="cache")

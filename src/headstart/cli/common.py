@@ -1,0 +1,84 @@
+"""What commands share: options, and how they speak."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from headstart.data.items import Dataset
+
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder per class, train/val/test above it if you like, or a manifest (CSV, JSONL, Parquet)."
+    ),
+]
+ModelArgument = Annotated[Path, typer.Argument(help="A saved model, the folder that `headstart fit` wrote.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")
+]
+SeedOption = Annotated[
+    int, typer.Option(help="Random numbers start here: the same seed gives the same result.")
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Stay off the network.")]
+PathColumn = Annotated[str, typer.Option(help="Manifest column with the path.")]
+LabelColumn = Annotated[str, typer.Option(help="Manifest column with the label.")]
+GroupColumn = Annotated[
+    str, typer.Option(help="Manifest column with the group: groups never straddle a split.")
+]
+FoldColumn = Annotated[str, typer.Option(help="Manifest column with the cross-validation fold.")]
+
+
+def tell(line: str) -> None:
+    """Say something to a person, on standard error: standard output is for results."""
+    sys.stderr.write(line + "\n")
+
+
+def show(line: str) -> None:
+    """Print one line of the result."""
+    sys.stdout.write(line + "\n")
+
+
+def show_json(value: Mapping[str, Any]) -> None:
+    """Print a JSON object on one line; what is not a number becomes null."""
+    show(json.dumps(value, ensure_ascii=True, allow_nan=False))
+
+
+def console(as_json: bool) -> Console:
+    """Return where tables go: standard output, or standard error while that is kept for JSON."""
+    from rich.console import Console
+
+    return Console(stderr=as_json, highlight=False, soft_wrap=False)
+
+
+def open_data(
+    path: Path, path_column: str, label_column: str, group_column: str, fold_column: str
+) -> Dataset:
+    """Open the data that a command names."""
+    from headstart import data
+
+    return data.open(
+        path,
+        path_column=path_column,
+        label_column=label_column,
+        group_column=group_column,
+        fold_column=fold_column,
+    )
+
+
+def start() -> None:
+    """Set what is set once for the whole process, before heavy libraries are loaded."""
+    import warnings
+
+    from headstart.process import tune_process
+
+    tune_process()
+    warnings.filterwarnings("ignore", module=r"PIL\..*")  # damaged files are reported by headstart itself

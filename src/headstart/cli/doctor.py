@@ -1,0 +1,91 @@
+"""`headstart doctor`: what this machine has, and what to do about what it lacks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+from typing import Any
+
+from headstart.cli import common
+
+EXAMPLE = "Example: headstart doctor"
+_EXTRAS = {
+    "train": ("torch", "transformers", "sklearn", "scipy", "matplotlib", "pyarrow", "onnx"),
+    "int8": ("nncf",),
+    "timm": ("timm",),
+}
+_SCARCE = 2e9
+
+
+def run(json: common.JsonOption = False) -> int:
+    """Check this installation: versions, cores, what is missing and how to get it."""
+    found = examine()
+    for name, value in found.items():
+        if name != "advice":
+            common.tell(f"{name:16} {value}")
+    for line in found["advice"]:
+        common.tell(f"advice: {line}")
+    if not found["advice"]:
+        common.tell("everything is in place")
+    if json:
+        common.show_json(found)
+    return 0
+
+
+def examine() -> dict[str, Any]:
+    """Return what is found, {name: value}, with a list of sentences under "advice"."""
+    from headstart import __version__, backbones
+    from headstart.backbones.doors import cached
+    from headstart.engines.openvino_engine import available_cores, has_bf16, version
+    from headstart.files import cache_dir
+
+    folder = cache_dir()
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    extras = {
+        extra: [name for name in names if importlib.util.find_spec(name) is None]
+        for extra, names in _EXTRAS.items()
+    }
+    advice = [
+        f"headstart[{extra}] lacks {', '.join(missing)}: pip install 'headstart[{extra}]'"
+        for extra, missing in extras.items()
+        if missing and extra != "timm"
+    ]
+    here = [name for name, card in backbones.cards().items() if cached(card).exists()]
+    if not here:
+        advice.append("no weights are here yet: headstart backbones fetch efficientnet_lite0 (17 MB)")
+    if free < _SCARCE:
+        advice.append(f"only {free / 1e9:.1f} GB free at {place}: set HEADSTART_CACHE to a larger disk")
+    return {
+        "headstart": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": available_cores(),
+        "openvino": version(),
+        "bf16": has_bf16(),
+        "torch": _version("torch"),
+        "gpu": _gpu(),
+        "cache": str(folder),
+        "free_gb": round(free / 1e9, 1),
+        "weights_here": here,
+        "extras": {extra: not missing for extra, missing in extras.items()},
+        "advice": advice,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _gpu() -> str | None:
+    if _version("torch") is None:
+        return None
+    from headstart.engines.torch_engine import best_device
+
+    device = best_device()
+    return None if device == "cpu" else device

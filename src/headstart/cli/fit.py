@@ -1,0 +1,89 @@
+"""`headstart fit`: from a data set to a saved model."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from headstart.cli import common
+
+EXAMPLE = "Example: headstart fit photos/ -o photos.headstart --report report.html"
+
+
+def run(
+    data: common.DataArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the model goes, a folder.")],
+    report: Annotated[Path | None, typer.Option(help="Also write the report, one HTML page.")] = None,
+    review: Annotated[
+        Path | None, typer.Option(help="Also write the page on which likely label errors are fixed.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
+    ] = None,
+    head: Annotated[
+        Literal["linear", "mlp", "centroid"], typer.Option(help="What is fitted on the features.")
+    ] = "linear",
+    folds: Annotated[
+        int | None, typer.Option(help="Estimate by cross-validation with this many folds.")
+    ] = None,
+    class_weight: Annotated[Literal["balanced"] | None, typer.Option(help="Weigh rare classes up.")] = None,
+    engine: Annotated[
+        Literal["auto", "openvino", "torch"], typer.Option(help="What runs the backbone.")
+    ] = "auto",
+    precision: Annotated[
+        Literal["bf16", "fp32", "int8"] | None,
+        typer.Option(help="What it computes in. Default: the engine's choice."),
+    ] = None,
+    path_column: common.PathColumn = "path",
+    label_column: common.LabelColumn = "label",
+    group_column: common.GroupColumn = "group",
+    fold_column: common.FoldColumn = "fold",
+    seed: common.SeedOption = 0,
+    offline: common.OfflineOption = False,
+    json: common.JsonOption = False,
+) -> int:
+    """Learn to tell the classes of a collection apart, check how well, and save the model.
+
+    Files that cannot be read are listed and left out.
+    """
+    from headstart.fitting import Report, fit
+
+    started = time.monotonic()
+    dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    model = fit(
+        dataset,
+        backbone=backbone,
+        head=head,
+        folds=folds,
+        class_weight=class_weight,
+        seed=seed,
+        engine=engine,
+        precision=precision,
+        offline=offline,
+        say=common.tell,
+    )
+    model.save(output)
+    common.tell(f"saved {output}")
+    if isinstance(model.report, Report):
+        if report is not None:
+            common.tell(f"wrote {model.report.save(report)}")
+        if review is not None:
+            common.tell(f"wrote {model.report.save_review(review)}")
+    if json:
+        metrics = model.metrics
+        checked = metrics.get("validation") or metrics.get("cross-validation") or {}
+        common.show_json(
+            {
+                "model": str(output),
+                "train_items": model.data["fitted_on"],
+                "val_accuracy": checked.get("accuracy"),
+                "test_accuracy": metrics.get("test", {}).get("accuracy"),
+                "seconds": round(time.monotonic() - started, 3),
+                "backbone": model.backbone.name,
+                "plan": model.plan,
+            }
+        )
+    return 0

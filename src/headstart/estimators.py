@@ -1,0 +1,131 @@
+"""headstart under scikit-learn's contract: `ImageClassifier` works in its model selection and pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from headstart import data
+from headstart.artefact.model import Model
+from headstart.data.items import Source
+from headstart.engines.precision import Precision
+from headstart.errors import DataError
+from headstart.fitting import fit
+from headstart.transfer.heads import Kind
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier of pictures, as scikit-learn wants one.
+
+    Features come from the feature store: in a cross-validation or a grid search the backbone sees each
+    picture once, whatever the number of fits.
+
+    Args:
+        backbone: Name of the pretrained network. Defaults to None, "efficientnet_lite0".
+        head: "linear", "mlp" or "centroid". Defaults to "linear".
+        class_weight: "balanced" weighs rare classes up. Defaults to None.
+        seed: For splits and the MLP, int. Defaults to 0.
+        precision: "bf16", "fp32" or "int8". Defaults to None: the engine's own choice.
+        offline: Whether to stay off the network. Defaults to False.
+
+    Attributes:
+        classes_: The labels, in the order of `predict_proba`'s columns.
+        model_: The fitted `headstart.Model`, with its report.
+
+    Example:
+        >>> from sklearn.base import clone
+        >>> clone(ImageClassifier(head="centroid")).get_params()["head"]
+        'centroid'
+    """
+
+    def __init__(
+        self,
+        backbone: str | None = None,
+        head: Kind = "linear",
+        class_weight: str | None = None,
+        seed: int = 0,
+        precision: Precision | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.head = head
+        self.class_weight = class_weight
+        self.seed = seed
+        self.precision = precision
+        self.offline = offline
+
+    def fit(self, X: Sequence[Source] | NDArray[np.uint8], y: Sequence[object]) -> ImageClassifier:
+        """Fit on pictures and their labels.
+
+        Args:
+            X: Paths, encoded bytes, or arrays uint8 [h, w, 3].
+            y: One label for each.
+
+        Returns:
+            Itself.
+
+        Raises:
+            DataError: A picture cannot be read (scikit-learn's contract has no place for a missing one), or
+                there are fewer than two classes.
+        """
+        classes = np.unique(np.asarray(y))
+        labels = [str(label) for label in np.asarray(y).tolist()]
+        dataset = data.open(_sources(X), labels=labels, modality="image")
+        model = fit(
+            dataset,
+            backbone=self.backbone,
+            head=self.head,
+            class_weight=self.class_weight,
+            seed=self.seed,
+            precision=self.precision,
+            offline=self.offline,
+        )
+        self.model_: Model = model
+        by_name = {str(label): label for label in classes.tolist()}
+        self._order = [
+            model.labels.index(str(label)) for label in classes.tolist() if str(label) in model.labels
+        ]
+        self.classes_ = np.array([by_name[model.labels[position]] for position in self._order])
+        return self
+
+    def predict_proba(self, X: Sequence[Source] | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the probability of each class.
+
+        Args:
+            X: As for `fit`.
+
+        Returns:
+            float64 [n, classes], in the order of `classes_`.
+
+        Raises:
+            DecodeError: A picture cannot be read.
+        """
+        check_is_fitted(self, "model_")
+        return self.model_.predict_proba(_sources(X))[:, self._order]
+
+    def predict(self, X: Sequence[Source] | NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Return the most probable label of each picture, of the type that `fit` was given.
+
+        Args:
+            X: As for `fit`.
+
+        Returns:
+            The labels, [n].
+
+        Raises:
+            DecodeError: A picture cannot be read.
+        """
+        best = self.predict_proba(X).argmax(1)
+        labels: NDArray[np.generic] = self.classes_[best]
+        return labels
+
+
+def _sources(X: Sequence[Source] | NDArray[np.uint8]) -> list[Source]:
+    if isinstance(X, str | bytes | Path):
+        raise DataError("a list of pictures", f"a single one, {str(X)[:60]}", "put it in brackets")
+    return [Path(str(entry)) if isinstance(entry, str | np.str_) else entry for entry in X]
