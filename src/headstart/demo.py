@@ -33,7 +33,8 @@ _CLASSES = {
     "tools": (("categorization.rcc", f"{_CATEGORIES}/tools/"),),
 }
 _ORIGIN = """These photographs come from GCompris, https://gcompris.net, by way of Debian's package
-gcompris-qt-data. Each has an author and a free licence of its own; the list is in COPYRIGHT.txt beside this file.
+gcompris-qt-data. Each has an author and a free licence of its own; COPYRIGHT.txt beside this file
+lists them.
 """
 
 

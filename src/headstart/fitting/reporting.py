@@ -228,7 +228,7 @@ def thumbnails(dataset: Dataset) -> Callable[[str], bytes | None]:
 
 
 def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str, str]]:
-    import headstart
+    from importlib.metadata import version
 
     card, engine = gathered.card, gathered.engine
     tried = ", ".join(
@@ -256,7 +256,7 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
         ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
         (
             "Versions",
-            f"headstart {headstart.__version__}, Python {platform.python_version()}, NumPy {np.__version__}",
+            f"headstart {version('headstart')}, Python {platform.python_version()}, NumPy {np.__version__}",
         ),
         ("Data digest", gathered.digest[:16]),
     ]
