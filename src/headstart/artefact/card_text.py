@@ -1,0 +1,151 @@
+"""The model card: what a model is for, what it was made from, how good it is, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from headstart.modalities import modality
+from headstart.transfer.calibration import Calibration
+
+if TYPE_CHECKING:
+    from headstart.artefact.model import Model
+
+_SHOWN_LABELS = 100
+
+
+def markdown(model: Model) -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        model: A fitted or loaded model.
+
+    Returns:
+        The text; its sections follow Mitchell et al.
+
+    References:
+        Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+    """
+    backbone = model.backbone
+    sections = {
+        "Intended use": _intended_use(model),
+        "Use it": _usage(model),
+        "Labels": _labels(model),
+        "How good it is": _table(model.metrics)
+        or "Nothing was measured. Evaluate it on your own data: `headstart evaluate MODEL DATA`.",
+        "Answers": _answers(model.calibration),
+        "Data it was fitted on": _table(model.data) or "Not recorded.",
+        "How it was made": _table(model.plan) or "Not recorded.",
+        "Backbone": "\n".join(
+            (
+                f"- weights: {backbone.name} ({backbone.architecture}), {backbone.parameters:,} parameters",
+                f"- source: {backbone.source}",
+                f"- **licence of the weights: {backbone.licence}**",
+                f"- learned from: {backbone.training_data}",
+                f"- SHA-256 of the tensors: `{backbone.digest}`",
+            )
+        ),
+        "Limits": _limits(model),
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    return f"# {_title(model)}\n\nMade with headstart, {model.created}.\n\n{body}\n"
+
+
+def html(model: Model) -> str:
+    """Return a small card for notebooks; every text in it is escaped."""
+    rows = {
+        "labels": ", ".join(model.labels[:8]) + (", …" if len(model.labels) > 8 else ""),
+        "backbone": f"{model.backbone.name} ({model.backbone.licence})",
+        "head": model.head.kind,
+        **dict(list(_figures(model.metrics))[:8]),
+        "created": model.created,
+    }
+    cells = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
+        for name, value in rows.items()
+    )
+    return f"<table><caption>{escape(_title(model))}</caption>{cells}</table>"
+
+
+def _title(model: Model) -> str:
+    names = " / ".join(model.labels) if len(model.labels) <= 4 else f"{len(model.labels)} classes"
+    return f"headstart model: {_inline(names)}"
+
+
+def _intended_use(model: Model) -> str:
+    return (
+        f"Tells {len(model.labels)} classes of {modality(model.modality).noun} apart. It was made for items "
+        "like those it was fitted on. Not meant for decisions about people, or where a wrong answer does harm "
+        "that nobody checks."
+    )
+
+
+def _answers(calibration: Calibration) -> str:
+    conformal, abstention = calibration.conformal, calibration.abstention
+    return (
+        f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction set when "
+        f"its probability is at least {conformal.threshold:.4g}; such sets were made to hold the true label for "
+        f"{conformal.level:.0%} of items like those it was fitted on. With `--abstain`, answers less confident "
+        f"than {abstention.confidence:.4g} are withheld ({1 - abstention.answered:.0%} of them)."
+    )
+
+
+def _usage(model: Model) -> str:
+    side = model.front_end.preprocess.size
+    return (
+        "```python\nimport headstart as hs\n\n"
+        'model = hs.load("this folder")\nmodel.predict(["new.jpg"])[0].label\n```\n\n'
+        "`headstart predict MODEL FILE…` does the same. Without headstart: `network.xml` is an OpenVINO "
+        f'network; its input "pixels" is uint8 [n, {side}, {side}, 3] (RGB), its outputs are grid, features, '
+        "logits and probabilities in the order of the labels. `front_end` in `artefact.json` says how to "
+        "resize and crop. Do not edit the files in this folder, this one included: their digests are checked."
+    )
+
+
+def _labels(model: Model) -> str:
+    shown = [f"{number}. {_inline(label)}" for number, label in enumerate(model.labels[:_SHOWN_LABELS], 1)]
+    more = len(model.labels) - len(shown)
+    return "\n".join([*shown, f"\n… and {more} more in `artefact.json`"] if more else shown)
+
+
+def _limits(model: Model) -> str:
+    return "\n".join(
+        (
+            "- It knows its labels only: shown something else, it names one of them, maybe confidently.",
+            "- The figures hold for data like those they were measured on. Other cameras, places or times: "
+            "measure again.",
+            f"- It inherits what its backbone learned, biases included ({model.backbone.training_data}).",
+            "- Coverage of the prediction sets is a promise about the average item, not about each class.",
+        )
+    )
+
+
+def _table(value: Mapping[str, Any]) -> str:
+    rows = [f"| {_inline(name)} | {_inline(text)} |" for name, text in _figures(value)]
+    return "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
+
+
+def _figures(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the plain entries of a JSON object, nested ones with their path; long lists are left out."""
+    for key, part in value.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(part, Mapping):
+            yield from _figures(part, f"{name}, ")
+        elif isinstance(part, list | tuple):
+            if len(part) <= 4 and not any(isinstance(inner, Mapping | list | tuple) for inner in part):
+                yield name, ", ".join(map(_text, part))
+        elif part is not None:
+            yield name, _text(part)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _inline(text: str) -> str:
+    """Keep a foreign text on one line, and its signs from being read as Markdown or HTML."""
+    line = " ".join(text.split())
+    for sign in "\\`*_[]<>|#":
+        line = line.replace(sign, f"\\{sign}")
+    return line

@@ -1,0 +1,166 @@
+"""Exporting: the network with its head for other people's programs, checked after it is written."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headstart.artefact.network import OUTPUTS, answering_network
+from headstart.engines.conversion import save_ir
+from headstart.engines.openvino_engine import OpenVinoEngine
+from headstart.engines.precision import Precision
+from headstart.errors import (
+    ArtefactError,
+    BackboneError,
+    HeadstartError,
+    OptionError,
+    StorageError,
+    missing_extra,
+)
+from headstart.files import atomic_file, storage_errors
+
+if TYPE_CHECKING:
+    from headstart.artefact.model import Model
+    from headstart.backbones.backbone import Backbone
+
+
+def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
+    """Write a model's network for programs that know nothing of headstart.
+
+    Input: "pixels", uint8 [n, side, side, 3], RGB. Outputs: "grid", "features", "logits", "probabilities".
+    The golden vectors are checked on the file before it gets its name.
+
+    Args:
+        model: A fitted or loaded model.
+        path: The file: .xml for OpenVINO (the weights go beside it in .bin), .onnx for ONNX. Another name is
+            taken as a folder, and the file in it is called network.xml or network.onnx.
+        to: "openvino", or "onnx" (needs headstart[train] and the backbone's weights). Defaults to "openvino".
+
+    Returns:
+        The file.
+
+    Raises:
+        OptionError: Another format.
+        ArtefactError: What was written answers differently.
+        BackboneError: The backbone's weights, which ONNX is made from, cannot be had.
+        StorageError: The disk is full or the place cannot be written.
+
+    Example:
+        >>> export(model, "cats.onnx", to="onnx")  # doctest: +SKIP
+        PosixPath('cats.onnx')
+    """
+    formats = {"openvino": (".xml", _openvino), "onnx": (".onnx", _onnx)}
+    if to not in formats:
+        raise OptionError("the format openvino or onnx", repr(to), "choose one of the two")
+    suffix, write = formats[to]
+    file = Path(path)
+    if file.suffix != suffix:
+        file = file / f"network{suffix}"
+    with _storage(file), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        draft = Path(folder) / f"network{suffix}"
+        write(model, draft)
+        for part in sorted(draft.parent.iterdir()):  # .bin before .xml
+            with atomic_file(file.with_suffix(part.suffix)) as temporary:
+                temporary.write_bytes(part.read_bytes())
+    return file
+
+
+@contextmanager
+def _storage(file: Path) -> Iterator[None]:
+    """Turn every error of the operating system into a `StorageError`."""
+    try:
+        with storage_errors(file):
+            yield
+    except HeadstartError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"a place to write {file}", error.strerror or str(error), "name another place"
+        ) from error
+
+
+def _check(model: Model, draft: Path, precision: Precision | None) -> None:
+    if model.golden is None:
+        raise ArtefactError("golden vectors", "a model without", "call model.record_golden([…]) first")
+    engine = OpenVinoEngine(draft, precision)
+    answers = [engine.one(value, ("probabilities",))["probabilities"] for value in model.golden.inputs]
+    model.golden.check(np.stack(answers), f"the exported {draft.name}")
+
+
+def _openvino(model: Model, draft: Path) -> None:
+    save_ir(answering_network(model.network, model.head, model.calibration.temperature), draft)
+    _check(model, draft, model.precision)
+
+
+def _onnx(model: Model, draft: Path) -> None:
+    try:
+        import onnx  # noqa: F401
+        import torch
+    except ImportError as error:
+        raise missing_extra(error.name or "torch", "train", "exporting to ONNX") from error
+    network = _with_head(model, _same_backbone(model))
+    side = model.front_end.preprocess.size
+    with warnings.catch_warnings():
+        # The newer exporter needs another package (onnxscript); this one is deprecated, not broken.
+        for message in (
+            "You are using the legacy TorchScript-based ONNX export",
+            "The feature will be removed",
+        ):
+            warnings.filterwarnings("ignore", message, DeprecationWarning)
+        # Shapes are fixed here, so what a tracer cannot follow does not vary.
+        warnings.filterwarnings("ignore", "Converting a tensor|torch.tensor results are registered")
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
+            str(draft),
+            dynamo=False,
+            input_names=["pixels"],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "n"} for name in ("pixels", *OUTPUTS)},
+        )
+    _check(model, draft, "fp32")  # what other programs will most likely compute in
+
+
+def _same_backbone(model: Model) -> Backbone:
+    from headstart import backbones
+
+    backbone = backbones.load(model.backbone.name)
+    if backbone.card.digest != model.backbone.digest:
+        raise BackboneError(
+            f"the weights of {model.backbone.name!r} with the digest {model.backbone.digest[:12]}…",
+            f"others ({backbone.card.digest[:12]}…)",
+            "get the weights of that digest, or fit the model again",
+        )
+    return backbone
+
+
+def _with_head(model: Model, backbone: Backbone) -> Any:
+    """Return a torch module from pixels to the four outputs."""
+    import torch
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    for weight, bias in model.head.layers:
+        linear = nn.Linear(*weight.shape)
+        linear.weight.data = torch.from_numpy(np.ascontiguousarray(weight.T))
+        linear.bias.data = torch.from_numpy(np.ascontiguousarray(bias))
+        layers += [nn.ReLU(), linear] if layers else [linear]
+    temperature = model.calibration.temperature
+
+    class Answering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = backbone, nn.Sequential(*layers)
+
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            grid, features = self.backbone(pixels)
+            logits = self.head(features)
+            return grid, features, logits, (logits / temperature).softmax(1)
+
+    return Answering().eval()

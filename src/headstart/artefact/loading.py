@@ -1,0 +1,144 @@
+"""Loading a saved model: every byte is checked, then a few answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact import schema
+from headstart.artefact.golden import Golden
+from headstart.artefact.model import Model
+from headstart.artefact.network import OUTPUTS
+from headstart.artefact.schema import Artefact
+from headstart.errors import ArtefactError
+from headstart.files import digest_file
+from headstart.transfer.heads import Head
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+def load(path: str | Path) -> Model:
+    """Load a model that `Model.save` wrote. Needs no torch.
+
+    The digest of every file is checked, then the answers to the golden vectors.
+
+    Args:
+        path: The folder, str or Path.
+
+    Returns:
+        The Model.
+
+    Raises:
+        ArtefactError: There is no saved model, a file is missing, damaged or changed, the schema is unknown,
+            or the model answers differently than when it was saved.
+
+    Example:
+        >>> load("cats.headstart").predict(["new.jpg"])[0].label  # doctest: +SKIP
+        'cat'
+    """
+    folder = Path(path)
+    _check_folder(folder)
+    artefact = schema.read(folder)
+    for name, digest in artefact.files.items():
+        _check_file(folder / name, digest)
+    model = _assemble(folder, artefact)
+    check_model(model)
+    return model
+
+
+def check_model(model: Model) -> None:
+    """Check the golden vectors twice: as `predict` answers, and as the network alone does.
+
+    Args:
+        model: A model whose network has the four outputs of an artefact.
+
+    Raises:
+        ArtefactError: The answers differ from those expected, or there are none.
+    """
+    golden = model.golden
+    if golden is None:
+        raise ArtefactError(
+            "golden vectors", "a model without", "call model.record_golden([…]) before saving"
+        )
+    if missing := set(OUTPUTS) - set(model.engine.outputs):
+        received = f"none named {', '.join(sorted(missing))}"
+        raise ArtefactError(f"the network's outputs {', '.join(OUTPUTS)}", received, "save the model again")
+    outputs = [model.engine.one(value, ("features", "probabilities")) for value in golden.inputs]
+    logits = model.head.logits(np.stack([output["features"] for output in outputs]))
+    golden.check(model.calibration.probabilities(logits), "predict")
+    golden.check(np.stack([output["probabilities"] for output in outputs]), "the network")
+
+
+def _check_folder(folder: Path) -> None:
+    fix = "name the folder that save (or headstart fit -o) wrote"
+    if not folder.exists():
+        raise ArtefactError("a saved model", f"{str(folder)!r}, which does not exist", fix)
+    if not folder.is_dir():
+        raise ArtefactError("the folder of a saved model", f"a file, {str(folder)!r}", fix)
+
+
+def _check_file(path: Path, digest: str) -> None:
+    fix = "get an undamaged copy, or save the model again"
+    try:
+        found = digest_file(path)
+    except OSError as error:
+        raise ArtefactError(
+            f"the file {path.name} of the saved model", error.strerror or str(error), fix
+        ) from error
+    if found != digest:
+        received = f"{path.stat().st_size} bytes with the SHA-256 {found[:12]}…, not {digest[:12]}…"
+        raise ArtefactError(f"{path.name} as it was saved", received, fix)
+
+
+def _assemble(folder: Path, artefact: Artefact) -> Model:
+    if len(artefact.members) != 1:
+        raise ArtefactError(
+            "one member", str(len(artefact.members)), "use a version of headstart that combines them"
+        )
+    member = artefact.members[0]
+    tensors = _tensors(folder / member.head.file).items()
+    head = Head.from_tensors(member.head.kind, {name: value.astype(np.float32) for name, value in tensors})
+    width, classes = head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
+    if (width, classes) != (member.backbone.features, len(artefact.labels)):
+        expected = f"a head from {member.backbone.features} features to {len(artefact.labels)} labels"
+        raise ArtefactError(expected, f"one from {width} to {classes}", "save the model again")
+    return Model(
+        labels=artefact.labels,
+        modality=artefact.modality,
+        front_end=member.front_end,
+        backbone=member.backbone,
+        network=folder / member.network,
+        head=head,
+        calibration=artefact.scale,
+        precision=artefact.engine.precision,
+        plan=artefact.plan,
+        metrics=artefact.metrics,
+        data=artefact.data,
+        golden=_golden(folder / artefact.golden.file),
+        created=artefact.created,
+    )
+
+
+def _golden(path: Path) -> Golden:
+    tensors = _tensors(path)
+    if not {"inputs", "probabilities"} <= tensors.keys() or tensors["inputs"].dtype != np.uint8:
+        raise ArtefactError(
+            f"inputs and probabilities in {path.name}", repr(sorted(tensors)), "save the model again"
+        )
+    return Golden(tensors["inputs"].astype(np.uint8), tensors["probabilities"].astype(np.float64))
+
+
+def _tensors(path: Path) -> Tensors:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as parse
+
+    try:
+        found: Tensors = parse(path.read_bytes())
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ArtefactError(
+            f"tensors in {path.name}", str(error), "get an undamaged copy, or save the model again"
+        ) from error
+    return found

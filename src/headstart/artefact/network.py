@@ -1,0 +1,57 @@
+"""The artefact's network: the backbone with the head behind it, as one OpenVINO graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.engines.openvino_engine import read_ir
+from headstart.transfer.heads import Head
+
+OUTPUTS = ("grid", "features", "logits", "probabilities")
+
+
+def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
+    """Append a head to a backbone's IR, so that plain OpenVINO answers without anything of ours.
+
+    Args:
+        backbone: The .xml of an IR with the outputs "grid" and "features" (others are dropped).
+        head: What turns features into logits.
+        temperature: What logits are divided by before the softmax, float.
+
+    Returns:
+        An openvino.Model: input "pixels" uint8 [n, h, w, 3]; outputs "grid", "features", "logits" and
+        "probabilities".
+
+    Raises:
+        ArtefactError: The backbone's IR is missing or damaged.
+    """
+    import openvino
+    from openvino import opset13 as ops
+
+    model = read_ir(backbone)
+    grid, features = (model.output(name).get_node().input_value(0) for name in OUTPUTS[:2])
+    x = features
+    for number, (weight, bias) in enumerate(head.layers):
+        x = _affine(ops.relu(x) if number else x, weight, bias)
+    scaled = ops.multiply(x, ops.constant(np.array([[1 / temperature]], np.float32)))
+    results = (grid, features, x.output(0), ops.softmax(scaled, 1).output(0))
+    whole = openvino.Model([ops.result(value) for value in results], model.get_parameters(), "headstart")
+    for output, name in zip(whole.outputs, OUTPUTS, strict=True):
+        output.set_names({name})
+    return whole
+
+
+def _affine(x: Any, weight: Any, bias: Any) -> Any:
+    """Return x · weight + bias, as products and sums: a MatMul would be rounded to bf16 on CPUs that have it.
+
+    Measured on Lite0 with six classes: logits off by 0.02 with a MatMul, by 0.000006 so.
+    """
+    from openvino import opset13 as ops
+
+    columns = ops.constant(np.ascontiguousarray(weight.T[None]))  # [1, out, in]
+    products = ops.multiply(ops.unsqueeze(x, ops.constant(np.int64(1))), columns)
+    sums = ops.reduce_sum(products, ops.constant(np.int64(2)), keep_dims=False)
+    return ops.add(sums, ops.constant(np.ascontiguousarray(bias[None])))

@@ -1,0 +1,110 @@
+"""Saving a model: written beside its place, loaded back and checked there, then moved."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.artefact import schema
+from headstart.artefact.golden import TOLERANCE, Golden
+from headstart.artefact.loading import load
+from headstart.artefact.network import answering_network
+from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, Member, Runner, Scaling
+from headstart.engines.conversion import save_ir
+from headstart.engines.openvino_engine import default_precision
+from headstart.errors import ArtefactError, HeadstartError, StorageError
+from headstart.files import atomic_folder, digest_file
+
+if TYPE_CHECKING:
+    from headstart.artefact.model import Model
+
+NETWORK, HEAD, GOLDEN, README = "network.xml", "head.safetensors", "golden.safetensors", "README.md"
+
+
+def save(model: Model, path: str | Path) -> Path:
+    """Write a model as a folder, whole or not at all; see `Model.save`."""
+    # A link is followed, so that the folder behind it is replaced and not the link.
+    target = Path(path).resolve()
+    golden = model.golden
+    if golden is None:
+        raise ArtefactError(
+            "golden vectors", "a model without", "call model.record_golden([…]) before saving"
+        )
+    try:
+        _check_place(target)
+        with atomic_folder(target) as folder:
+            _write(model, golden, folder)
+            load(folder)
+    except HeadstartError:
+        raise
+    except OSError as error:
+        fix = "name another place; nothing was lost"
+        raise StorageError(f"a place to write {target}", error.strerror or str(error), fix) from error
+    return Path(path)
+
+
+def _check_place(target: Path) -> None:
+    """Only an older artefact may be replaced, and only if nothing else lies in its folder."""
+    fix = "name another folder, or move what is there"
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not target.is_dir():
+        raise ArtefactError("a new folder, or a saved model to replace", f"a file, {target}", fix)
+    try:
+        ours = {schema.NAME, *schema.read(target).files}
+    except ArtefactError as error:
+        raise ArtefactError(
+            "a new folder, or a saved model to replace", f"a folder with {error.received}", fix
+        ) from error
+    if others := sorted(entry.name for entry in target.iterdir() if entry.name not in ours):
+        raise ArtefactError(
+            "a saved model with nothing else in its folder", f"also {', '.join(others[:5])}", fix
+        )
+
+
+def _write(model: Model, golden: Golden, folder: Path) -> None:
+    from safetensors.numpy import save as pack
+
+    answers = golden.probabilities.argmax(1)
+    vectors = {
+        "inputs": golden.inputs,
+        "probabilities": golden.probabilities,
+        "labels": answers.astype(np.int64),
+    }
+    (folder / HEAD).write_bytes(pack(model.head.tensors()))
+    (folder / GOLDEN).write_bytes(
+        pack({name: np.ascontiguousarray(value) for name, value in vectors.items()})
+    )
+    save_ir(answering_network(model.network, model.head, model.calibration.temperature), folder / NETWORK)
+    (folder / README).write_bytes(model.card.encode("utf-8", "replace"))
+    artefact = Artefact(
+        created=model.created,
+        modality=model.modality,
+        labels=model.labels,
+        members=(Member(model.front_end, model.backbone, NETWORK, HeadFile(model.head.kind, HEAD)),),
+        calibration=Scaling(model.calibration.temperature, model.calibration.conformal),
+        abstain=model.calibration.abstention,
+        plan=model.plan,
+        metrics=model.metrics,
+        data=model.data,
+        versions=versions(),
+        engine=Runner("openvino", default_precision(model.precision)),
+        golden=GoldenFile(GOLDEN, tuple(model.labels[index] for index in answers), TOLERANCE),
+        files={file.name: digest_file(file) for file in sorted(folder.iterdir())},
+    )
+    schema.write(artefact, folder)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes and answers, {name: version}."""
+    found = {"python": platform.python_version()}
+    for name in ("headstart", "numpy", "openvino", "pillow", "simplejpeg", "torch"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # not installed, or headstart run from its source
+            continue
+    return found

@@ -1,0 +1,284 @@
+"""Schema 1 of `artefact.json`: what a saved model says about itself, read strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from headstart.backbones.card import Card, Preprocess
+from headstart.engines.precision import Precision
+from headstart.errors import ArtefactError, BackboneError
+from headstart.files import digest_json
+from headstart.transfer.calibration import Abstention, Calibration, Conformal
+from headstart.transfer.heads import Kind
+
+SCHEMA = 1
+NAME = "artefact.json"
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How an item becomes the network's input.
+
+    Args:
+        preprocess: Side, crop and interpolation, Preprocess.
+        kernel: What resizes when answering. Defaults to "pillow", which needs no torch.
+    """
+
+    preprocess: Preprocess
+    kernel: Literal["pillow"] = "pillow"
+
+
+@dataclass(frozen=True)
+class HeadFile:
+    """Where a head's tensors are.
+
+    Args:
+        kind: "linear", "mlp" or "centroid".
+        file: Name of the safetensors file, str.
+    """
+
+    kind: Kind
+    file: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network with its head; schema 1 holds a list of them, this version answers with one.
+
+    Args:
+        front_end: How an item becomes its input.
+        backbone: Card of the pretrained weights inside the network.
+        network: Name of the IR, str; the weights are in the .bin beside it.
+        head: What was fitted.
+        pool: How the rows of an item become one answer. Defaults to "mean", of the logits.
+    """
+
+    front_end: FrontEnd
+    backbone: Card
+    network: str
+    head: HeadFile
+    pool: Literal["mean"] = "mean"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What turns logits into probabilities and prediction sets.
+
+    Args:
+        temperature: Logits are divided by it, float.
+        conformal: Prediction sets.
+    """
+
+    temperature: float
+    conformal: Conformal
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What the answers were computed with.
+
+    Args:
+        engine: Always "openvino".
+        precision: "bf16", "fp32" or "int8".
+    """
+
+    engine: Literal["openvino"]
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """Where the golden vectors are.
+
+    Args:
+        file: Name of the safetensors file, str.
+        labels: The expected answers, tuple of str.
+        tolerance: How far a probability may be off, float.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """The content of `artefact.json`.
+
+    Args:
+        created: When the model was fitted, ISO 8601 in UTC, str.
+        modality: "image", "text" or "audio".
+        labels: The classes in the order of the logits, tuple of str.
+        members: The networks, tuple of Member.
+        calibration: Temperature and prediction sets.
+        abstain: Below which confidence an answer is withheld.
+        plan: How the model was made, a JSON object.
+        metrics: How good it was found to be, a JSON object.
+        data: What it was fitted on, a JSON object with the data's digest.
+        versions: Software that made it, {name: version}.
+        engine: What computed the golden answers.
+        golden: Where the golden vectors are.
+        files: SHA-256 of every other file of the artefact, {name: digest}.
+        combine: How members are combined. Defaults to "mean".
+    """
+
+    created: str
+    modality: str
+    labels: tuple[str, ...]
+    members: tuple[Member, ...]
+    calibration: Scaling
+    abstain: Abstention
+    plan: dict[str, Any]
+    metrics: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+    engine: Runner
+    golden: GoldenFile
+    files: dict[str, str]
+    combine: Literal["mean"] = "mean"
+
+    @property
+    def scale(self) -> Calibration:
+        """The calibration and the abstention as `transfer` knows them."""
+        return Calibration(self.calibration.temperature, self.calibration.conformal, self.abstain)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object, with the schema's number and the digest of everything else in it."""
+        value = {"schema": SCHEMA, **_plain(asdict(self))}
+        return {**value, "digest": digest_json(value)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Artefact:
+        """Build from what `to_json` returned.
+
+        Raises:
+            ArtefactError: Another schema, a missing or unknown key, a wrong type, or a changed value.
+        """
+        if not isinstance(value, dict):
+            raise _wrong(f"a JSON object in {NAME}", _describe(value))
+        schema = value.get("schema")
+        if schema != SCHEMA or isinstance(schema, bool):
+            fix = "load it with the version of headstart that wrote it, or save the model again with this one"
+            raise ArtefactError(f"an artefact of schema {SCHEMA}", f"schema {schema!r}", fix)
+        content = {key: part for key, part in value.items() if key not in ("schema", "digest")}
+        artefact: Artefact = _typed(cls, content, NAME)
+        if value.get("digest") != digest_json({"schema": SCHEMA, **content}):
+            raise _wrong(f"the {NAME} that was saved", "one that was changed afterwards (its digest differs)")
+        _check_names(artefact)
+        return artefact
+
+
+def write(artefact: Artefact, folder: Path) -> None:
+    """Write `artefact.json` into a folder; labels that are no valid Unicode survive as escapes."""
+    text = json.dumps(artefact.to_json(), indent=2, allow_nan=False) + "\n"
+    (folder / NAME).write_text(text, encoding="ascii", newline="\n")
+
+
+def read(folder: Path) -> Artefact:
+    """Read `artefact.json` from a folder.
+
+    Raises:
+        ArtefactError: It is missing, damaged, or of an unknown schema.
+    """
+    try:
+        return Artefact.from_json(json.loads((folder / NAME).read_bytes()))
+    except FileNotFoundError as error:
+        raise ArtefactError(
+            f"a saved model with its {NAME}", f"no such file in {folder}", "name the folder that save wrote"
+        ) from error
+    except OSError as error:
+        raise ArtefactError(
+            f"a readable {NAME} in {folder}", error.strerror or str(error), "check its permissions"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ArtefactError):
+            raise
+        raise _wrong(f"whole JSON in {NAME}", f"a damaged or truncated file ({error})") from error
+
+
+def _check_names(artefact: Artefact) -> None:
+    """Names of files stay inside the folder, and each has a digest."""
+    wanted = [artefact.golden.file]
+    for member in artefact.members:
+        wanted += [member.network, str(Path(member.network).with_suffix(".bin")), member.head.file]
+    for name in (*wanted, *artefact.files):
+        if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
+            raise _wrong("names of files in the artefact's own folder", repr(name))
+    for name in wanted:
+        if name not in artefact.files:
+            raise _wrong(f"a digest for {name!r} under 'files'", "none")
+    if len(artefact.labels) < 2 or len(set(artefact.labels)) < len(artefact.labels):
+        raise _wrong("at least two labels, all different", repr(artefact.labels))
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed JSON into what a type annotation says, or say where it does not fit."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if is_dataclass(kind):
+        return _object(kind, value, where)
+    if origin is Literal:
+        if not any(value == choice and type(value) is type(choice) for choice in inner):
+            raise _wrong(f"{where} to be one of {', '.join(map(repr, inner))}", _describe(value))
+        return value
+    if origin in (Union, UnionType):  # only "X | None" occurs
+        return None if value is None else _typed(inner[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
+            raise _wrong(f"a list at {where}", _describe(value))
+        return tuple(_typed(inner[0], part, f"{where}[{number}]") for number, part in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong(f"an object at {where}", _describe(value))
+        return {key: _typed(inner[1], part, f"{where}.{key}") for key, part in value.items()}
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if type(value) is not kind or kind is float:
+        raise _wrong(f"a {kind.__name__} at {where}", _describe(value))
+    return value
+
+
+def _object(kind: Any, value: Any, where: str) -> Any:
+    names = {field.name for field in fields(kind)}
+    if not isinstance(value, dict):
+        raise _wrong(f"an object at {where}", _describe(value))
+    if missing := names - value.keys():
+        raise _wrong(f"the key {min(missing)!r} in {where}", f"only {', '.join(sorted(value)) or 'none'}")
+    if unknown := value.keys() - names:
+        raise _wrong(f"only the keys {', '.join(sorted(names))} in {where}", f"also {min(unknown)!r}")
+    hints = get_type_hints(kind)
+    parts = {name: _typed(hints[name], value[name], f"{where}.{name}") for name in names}
+    try:
+        return kind(**parts)
+    except BackboneError as error:
+        raise _wrong(f"{error.expected} at {where}", error.received) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: NumPy's numbers as Python's, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _wrong(expected: str, received: str) -> ArtefactError:
+    return ArtefactError(expected, received, "save the model again, or get an undamaged copy")
+
+
+def _describe(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:80]
