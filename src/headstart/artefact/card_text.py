@@ -76,18 +76,18 @@ def _title(model: Model) -> str:
 def _intended_use(model: Model) -> str:
     return (
         f"Tells {len(model.labels)} classes of {modality(model.modality).noun} apart. It was made for items "
-        "like those it was fitted on. Not meant for decisions about people, or where a wrong answer does harm "
-        "that nobody checks."
+        "like those it was fitted on. Not meant for decisions about people, or where a wrong answer does "
+        "harm that nobody checks."
     )
 
 
 def _answers(calibration: Calibration) -> str:
     conformal, abstention = calibration.conformal, calibration.abstention
     return (
-        f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction set when "
-        f"its probability is at least {conformal.threshold:.4g}; such sets were made to hold the true label for "
-        f"{conformal.level:.0%} of items like those it was fitted on. With `--abstain`, answers less confident "
-        f"than {abstention.confidence:.4g} are withheld ({1 - abstention.answered:.0%} of them)."
+        f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction set "
+        f"when its probability is at least {conformal.threshold:.4g}; such sets were made to hold the true "
+        f"label for {conformal.level:.0%} of items like those it was fitted on. With `--abstain`, answers "
+        f"less confident than {abstention.confidence:.4g} are withheld ({1 - abstention.answered:.0%} of them)."
     )
 
 

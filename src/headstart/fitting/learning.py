@@ -22,7 +22,7 @@ from headstart.fitting.reporting import build_model
 from headstart.progress import Say, quiet
 from headstart.transfer.calibration import Calibration, softmax
 from headstart.transfer.heads import KINDS, Head, Kind
-from headstart.transfer.selection import Labelled, Selection, assign_folds, select
+from headstart.transfer.selection import Labelled, Selection, assign_folds, one_core_each, select
 from headstart.transfer.store import FeatureStore
 
 _FOLDS = 5
@@ -118,7 +118,8 @@ def fit(
         say(f"features: {gathered.computed} computed, {known} already known")
         use_folds = _wanted_folds(gathered.dataset, folds)
         arrangement = arrange(gathered, folds=use_folds is not None, val_share=val_share, seed=seed)
-        fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
+        with one_core_each():
+            fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
         return build_model(gathered, arrangement, fitted, seconds=time.monotonic() - started, say=say)
     finally:
         if own_store:
