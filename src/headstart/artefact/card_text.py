@@ -84,10 +84,11 @@ def _intended_use(model: Model) -> str:
 def _answers(calibration: Calibration) -> str:
     conformal, abstention = calibration.conformal, calibration.abstention
     return (
-        f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction set "
-        f"when its probability is at least {conformal.threshold:.4g}; such sets were made to hold the true "
-        f"label for {conformal.level:.0%} of items like those it was fitted on. With `--abstain`, answers "
-        f"less confident than {abstention.confidence:.4g} are withheld ({1 - abstention.answered:.0%} of them)."
+        f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction "
+        f"set when its probability is at least {conformal.threshold:.4g}; such sets were made to hold the "
+        f"true label for {conformal.level:.0%} of items like those it was fitted on. With `--abstain`, "
+        f"answers less confident than {abstention.confidence:.4g} are withheld "
+        f"({1 - abstention.answered:.0%} of them)."
     )
 
 

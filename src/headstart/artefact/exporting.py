@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.artefact.network import OUTPUTS, answering_network
-from headstart.engines.conversion import save_ir
+from headstart.artefact.network import OUTPUTS, write_network
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import (
@@ -94,7 +93,7 @@ def _check(model: Model, draft: Path, precision: Precision | None) -> None:
 
 
 def _openvino(model: Model, draft: Path) -> None:
-    save_ir(answering_network(model.network, model.head, model.calibration.temperature), draft)
+    write_network(model, draft)
     _check(model, draft, model.precision)
 
 

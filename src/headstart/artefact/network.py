@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.engines.conversion import save_ir
 from headstart.engines.openvino_engine import read_ir
+from headstart.errors import StorageError
 from headstart.transfer.heads import Head
+
+if TYPE_CHECKING:
+    from headstart.artefact.model import Model
 
 OUTPUTS = ("grid", "features", "logits", "probabilities")
 
@@ -42,6 +47,25 @@ def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
     for output, name in zip(whole.outputs, OUTPUTS, strict=True):
         output.set_names({name})
     return whole
+
+
+def write_network(model: Model, path: Path) -> None:
+    """Write a model's answering network, the .xml and the .bin beside it.
+
+    Args:
+        model: A fitted or loaded model.
+        path: The .xml file.
+
+    Raises:
+        ArtefactError: The backbone's IR is missing or damaged.
+        StorageError: The disk is full or the folder cannot be written.
+    """
+    network = answering_network(model.network, model.head, model.calibration.temperature)
+    try:
+        save_ir(network, path)
+    except RuntimeError as error:  # how OpenVINO reports a failed write
+        fix = "free some space or name another place; nothing was lost"
+        raise StorageError(f"room on the disk for {path.name}", "a write that failed", fix) from error
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:

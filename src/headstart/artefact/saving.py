@@ -12,9 +12,8 @@ import numpy as np
 from headstart.artefact import schema
 from headstart.artefact.golden import TOLERANCE, Golden
 from headstart.artefact.loading import load
-from headstart.artefact.network import answering_network
+from headstart.artefact.network import write_network
 from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, Member, Runner, Scaling
-from headstart.engines.conversion import save_ir
 from headstart.engines.openvino_engine import default_precision
 from headstart.errors import ArtefactError, HeadstartError, StorageError
 from headstart.files import atomic_folder, digest_file
@@ -79,7 +78,7 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
     (folder / GOLDEN).write_bytes(
         pack({name: np.ascontiguousarray(value) for name, value in vectors.items()})
     )
-    save_ir(answering_network(model.network, model.head, model.calibration.temperature), folder / NETWORK)
+    write_network(model, folder / NETWORK)
     (folder / README).write_bytes(model.card.encode("utf-8", "replace"))
     artefact = Artefact(
         created=model.created,
