@@ -10,17 +10,17 @@ from headstart.errors import DataError
 
 _MAGIC = b"qres"
 _ZLIB, _FOLDER, _ZSTD = 1, 2, 4
-_DEEPEST = 64
+_LARGEST = 256 * 2**20  # bytes of one unpacked file; a few hundred can announce gigabytes
 
 
 def read_rcc(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the files in a Qt resource file.
 
     Args:
-        content: The .rcc file, format version 1 to 3.
+        content: The .rcc file, format version 1 to 3, bytes.
 
     Yields:
-        (path with forward slashes, content) of each file.
+        (path with forward slashes, content) of each file. No part of a path is empty, "." or "..".
 
     Raises:
         DataError: It is no such file, it is damaged, or a file in it is compressed with zstd.
@@ -32,7 +32,7 @@ def read_rcc(content: bytes) -> Iterator[tuple[str, bytes]]:
         magic, version, tree, data, names = struct.unpack_from(">4sIIII", content)
         if magic != _MAGIC or not 1 <= version <= 3:
             raise _broken(f"the start {magic!r}, version {version}")
-        yield from _Tree(content, tree, data, names, 14 if version < 2 else 22).walk(0, "", 0)
+        yield from _Tree(content, tree, data, names, 14 if version < 2 else 22).files()
     except (struct.error, zlib.error, UnicodeDecodeError) as error:
         raise _broken(f"a damaged one ({error})") from error
 
@@ -41,29 +41,36 @@ class _Tree:
     def __init__(self, content: bytes, tree: int, data: int, names: int, node: int) -> None:
         self._content, self._tree, self._data, self._names, self._node = content, tree, data, names, node
 
-    def walk(self, number: int, folder: str, depth: int) -> Iterator[tuple[str, bytes]]:
-        """Yield the files below node `number`."""
-        if depth > _DEEPEST:
-            raise _broken("folders that contain themselves")
-        at = self._tree + number * self._node
-        name_at, flags = struct.unpack_from(">IH", self._content, at)
-        path = f"{folder}/{self._name(name_at)}".lstrip("/") if number else ""
-        if flags & _FOLDER:
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (path, content), visiting each node once: a damaged tree may lead in circles."""
+        seen = {0}
+        waiting = [(0, "")]
+        while waiting:
+            number, path = waiting.pop()
+            at = self._tree + number * self._node
+            (flags,) = struct.unpack_from(">H", self._content, at + 4)
+            if not flags & _FOLDER:
+                (offset,) = struct.unpack_from(">I", self._content, at + 10)
+                yield path, self._file(offset, flags, path)
+                continue
             count, first = struct.unpack_from(">II", self._content, at + 6)
             if count * self._node > len(self._content):
                 raise _broken(f"a folder of {count} entries")
-            for child in range(first, first + count):
-                if child <= number:
-                    raise _broken("folders that contain themselves")
-                yield from self.walk(child, path, depth + 1)
-        else:
-            (offset,) = struct.unpack_from(">I", self._content, at + 10)
-            yield path, self._file(offset, flags, path)
+            for child in reversed(range(first, first + count)):
+                if child in seen:
+                    raise _broken("folders that share entries")
+                seen.add(child)
+                name = self._name(child)
+                waiting.append((child, f"{path}/{name}" if path else name))
 
-    def _name(self, offset: int) -> str:
+    def _name(self, number: int) -> str:
+        (offset,) = struct.unpack_from(">I", self._content, self._tree + number * self._node)
         at = self._names + offset
         (length,) = struct.unpack_from(">H", self._content, at)
-        return self._slice(at + 6, 2 * length).decode("utf-16-be")
+        name = self._slice(at + 6, 2 * length).decode("utf-16-be")
+        if name in ("", ".", "..") or any(bad in name for bad in "/\\\0"):
+            raise _broken(f"the file name {name!r}")
+        return name
 
     def _file(self, offset: int, flags: int, path: str) -> bytes:
         at = self._data + offset
@@ -75,12 +82,23 @@ class _Tree:
                 f"{path}, compressed with zstd",
                 "unpack it with Qt's rcc tool",
             )
-        return zlib.decompress(body[4:]) if flags & _ZLIB else body
+        return _inflate(body) if flags & _ZLIB else body
 
     def _slice(self, at: int, length: int) -> bytes:
         if at + length > len(self._content):
             raise _broken("an end before its content")
         return self._content[at : at + length]
+
+
+def _inflate(body: bytes) -> bytes:
+    (length,) = struct.unpack_from(">I", body)
+    if length > _LARGEST:
+        raise _broken(f"a file of {length} bytes")
+    packed = zlib.decompressobj()
+    content = packed.decompress(body[4:], length + 1)
+    if len(content) != length:
+        raise _broken(f"a file that does not have the {length} bytes it announces")
+    return content
 
 
 def _broken(received: str) -> DataError:
