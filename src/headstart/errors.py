@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Iterable
+
 
 class HeadstartError(Exception):
     """Base of every error that headstart raises on purpose.
@@ -57,6 +60,25 @@ class StorageError(HeadstartError, OSError):
 
 class MissingExtraError(HeadstartError, ImportError):
     """An optional dependency is not installed; the message names the pip command."""
+
+
+def require(packages: Iterable[str], extra: str, purpose: str) -> None:
+    """Raise `MissingExtraError` unless some optional packages are installed; imports none of them.
+
+    Args:
+        packages: Import names, str.
+        extra: The extra of headstart that brings them, str.
+        purpose: What they are needed for, str.
+
+    Raises:
+        MissingExtraError: One of them is not installed.
+
+    Example:
+        >>> require(["json"], "train", "fitting")
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(package, extra, purpose)
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:

@@ -25,7 +25,6 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    import click
     import typer
 
     from headstart.cli.app import app
@@ -36,7 +35,7 @@ def _run(arguments: list[str]) -> int:
         result = app(args=arguments, prog_name="headstart", standalone_mode=False)
     except HeadstartError as error:
         return _failed(str(error), as_json)
-    except (click.ClickException, typer.Exit, typer.Abort) as error:
+    except (_usage_error(), typer.Exit, typer.Abort) as error:
         return _usage(error)
     except BrokenPipeError:
         # The reader (head, less) has seen enough; the interpreter must not complain while closing.
@@ -49,6 +48,16 @@ def _run(arguments: list[str]) -> int:
         sys.stderr.write("terminated; what was computed is kept, run the same command again to go on\n")
         return EXIT_TERMINATED
     return result if isinstance(result, int) else EXIT_DONE
+
+
+def _usage_error() -> type[Exception]:
+    """Return Click's base class of usage errors, whether typer uses Click itself or carries its own copy."""
+    import typer
+
+    found: type[Exception] = next(
+        kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+    )
+    return found
 
 
 def _failed(message: str, as_json: bool) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headstart.artefact.model import Model
 from headstart.data.items import SPLITS, Dataset, Problem, Split
 from headstart.engines.openvino_engine import openvino_key
-from headstart.errors import DataError, OptionError
+from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Comparison, compare, evaluate
 from headstart.evaluation.label_errors import find_label_issues
 from headstart.evaluation.sections import ReportInput
@@ -133,6 +133,7 @@ def evaluate_model(
         DataError: No item can be used.
         OptionError: Unknown split.
     """
+    require(("sklearn", "scipy", "matplotlib"), "train", "evaluating")
     found = answers(model, source, split=split, say=say, store=store)
     names = [item.name for item in found.dataset]
     evaluation = evaluate(

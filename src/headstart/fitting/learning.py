@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headstart.artefact.model import Model
 from headstart.data.items import Dataset
 from headstart.engines.precision import Precision
-from headstart.errors import DataError, OptionError
+from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Evaluation, evaluate
 from headstart.fitting.arranging import Arrangement, arrange
 from headstart.fitting.gathering import Gathered, gather, open_labelled, require_two_classes
@@ -104,6 +104,7 @@ def fit(
         >>> model.save("photos.headstart")  # doctest: +SKIP
     """
     started = time.monotonic()
+    require(("sklearn", "scipy", "torch"), "train", "fitting")
     _check(head, folds, val_share, class_weight)
     dataset = open_labelled(source)
     say(f"{len(dataset)} {dataset.modality}s of {len(dataset.classes)} classes")
