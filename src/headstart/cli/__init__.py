@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-EXIT_DONE, EXIT_SOME_FAILED, EXIT_COULD_NOT, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
+EXIT_COULD_NOT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
+_KEPT = "what was computed is kept, run the same command again to go on"
 
 
-class _TerminatedError(BaseException):
+class _Terminated(BaseException):
     """Raised where SIGTERM arrives, so that everything open is closed as after Ctrl-C."""
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 done with failures listed, 2 could not be done."""
+    """Run the command line and exit.
+
+    Exit codes: 0 done, 1 done with failures listed, 2 could not be done, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):
+        # A file name or label that the terminal cannot show must not stop a run.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _TerminatedError
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
 
+    Args:
+        arguments: What is written behind `headstart`, sequence of str.
 
-def _run(arguments: list[str]) -> int:
-    import typer
-
+    Returns:
+        The exit code.
+    """
     from headstart.cli.app import app
-    from headstart.errors import HeadstartError
+    from headstart.errors import HeadstartError, missing_extra
 
     as_json = "--json" in arguments
     try:
-        result = app(args=arguments, prog_name="headstart", standalone_mode=False)
+        app(args=list(arguments), prog_name="headstart")
+    except SystemExit as end:  # how typer ends, whatever it was
+        return _ended(end, as_json)
+    except _Terminated:
+        _tell(f"terminated; {_KEPT}")
+        return EXIT_TERMINATED
     except HeadstartError as error:
         return _failed(str(error), as_json)
-    except (_usage_error(), typer.Exit, typer.Abort) as error:
-        return _usage(error)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; the interpreter must not complain while closing.
-        sys.stdout = None
-        return EXIT_DONE
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what was computed is kept, run the same command again to go on\n")
-        return EXIT_INTERRUPTED
-    except _TerminatedError:
-        sys.stderr.write("terminated; what was computed is kept, run the same command again to go on\n")
-        return EXIT_TERMINATED
-    return result if isinstance(result, int) else EXIT_DONE
+    except ModuleNotFoundError as error:
+        return _failed(str(missing_extra(error.name or str(error), "all", "this command")), as_json)
+    except OSError as error:
+        return _failed(str(error), as_json)
+    return 0
 
 
-def _usage_error() -> type[Exception]:
-    """Return Click's base class of usage errors, whether typer uses Click itself or carries its own copy."""
-    import typer
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
 
-    found: type[Exception] = next(
-        kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
-    )
-    return found
+
+def _ended(end: SystemExit, as_json: bool) -> int:
+    code = end.code if isinstance(end.code, int) else 0
+    if code == EXIT_INTERRUPTED:
+        _tell(f"interrupted; {_KEPT}")
+    explain = getattr(end.__context__, "format_message", None)
+    if explain is not None and as_json:  # a mistake in the options, which typer has told in its own way
+        _show_error(explain())
+    return code
 
 
 def _failed(message: str, as_json: bool) -> int:
-    sys.stderr.write(f"error: {message}\n")
+    _tell(f"error: {message}")
     if as_json:
-        import json
-
-        sys.stdout.write(json.dumps({"error": message}) + "\n")
+        _show_error(message)
     return EXIT_COULD_NOT
 
 
-def _usage(error: Exception) -> int:
-    show = getattr(error, "show", None)
-    if show is not None:
-        show()
-    return int(getattr(error, "exit_code", EXIT_SOME_FAILED))
+def _show_error(message: str) -> None:
+    sys.stdout.write(json.dumps({"error": message}) + "\n")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")

@@ -31,7 +31,11 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
+def _end(code: int, **_: object) -> None:
+    raise typer.Exit(code)
+
+
+@app.callback(invoke_without_command=True, result_callback=_end)
 def _start(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:

@@ -48,7 +48,7 @@ def show(line: str) -> None:
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print a JSON object on one line; what is not a number becomes null."""
+    """Print a JSON object on one line."""
     show(json.dumps(value, ensure_ascii=True, allow_nan=False))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 from headstart.cli import common
 
 if TYPE_CHECKING:
-    from headstart.artefact import Prediction
+    from headstart.artefact import Model, Prediction
 
 EXAMPLE = "Example: headstart predict photos.headstart new/*.jpg --json, or a whole folder: -o answers.csv"
 
@@ -30,9 +31,10 @@ def run(
     """Answer about new files. Exit code 1 if some could not be read, 2 if none could."""
     from headstart.artefact import load
 
-    answers = load(model).stream(_files(inputs), abstain=abstain)
+    asked = load(model)
+    answers = asked.stream(_files(inputs, asked.modality), abstain=abstain)
     done = failed = 0
-    for answer in _written(answers, output) if output is not None else answers:
+    for answer in answers if output is None else _written(answers, asked, output):
         done += 1
         failed += answer.error is not None
         if json:
@@ -46,15 +48,27 @@ def run(
     return 2 if failed == done else 1 if failed else 0
 
 
-def _files(inputs: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files that are named, and all files in the folders that are named."""
-    from headstart import data
+def _files(inputs: Iterable[Path], modality: str) -> Iterator[Path]:
+    """Yield the files that are named, and all files of the modality in the folders that are named."""
+    from headstart.data.kinds import SUFFIXES, is_clutter, suffix
+    from headstart.errors import DataError
 
     for path in inputs:
-        if path.is_dir():
-            yield from (item.source for item in data.open(path) if isinstance(item.source, Path))
-        else:
+        if not path.is_dir():
             yield path
+            continue
+        found = False
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not is_clutter(name))
+            for name in sorted(names):
+                if suffix(name) in SUFFIXES[modality] and not is_clutter(name):
+                    found = True
+                    yield Path(folder, name)
+        if not found:
+            endings = ", ".join(sorted(SUFFIXES[modality]))
+            raise DataError(
+                f"files ending in {endings}", f"none in {path}", "name another folder, or the files"
+            )
 
 
 def _line(answer: Prediction) -> str:
@@ -67,18 +81,21 @@ def _line(answer: Prediction) -> str:
     return f"{name}\t{answer.label}\t{answer.confidence:.3f}"
 
 
-def _written(answers: Iterable[Prediction], path: Path) -> Iterator[Prediction]:
+def _written(answers: Iterable[Prediction], model: Model, path: Path) -> Iterator[Prediction]:
     """Write each answer to a CSV file, which gets its name when it is whole, and hand it on."""
     import csv
 
     from headstart.files import atomic_file
+    from headstart.progress import track
 
+    columns = ("input", "label", "confidence", "set", "error", *(f"p({label})" for label in model.labels))
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("input", "label", "confidence", "set", "error"))
-        for answer in answers:
-            label = answer.label or ""
-            confidence = "" if answer.error else f"{answer.confidence:.6f}"
+        writer.writerow(columns)
+        for answer in track(answers, "answering"):
             name = answer.input.encode("utf-8", "backslashreplace").decode()
-            writer.writerow((name, label, confidence, "|".join(answer.labels_set), answer.error or ""))
+            confidence = "" if answer.error else f"{answer.confidence:.6f}"
+            probabilities = [f"{value:.6f}" for value in answer.probabilities.values()]
+            row = (name, answer.label or "", confidence, "|".join(answer.labels_set), answer.error or "")
+            writer.writerow((*row, *probabilities))
             yield answer
