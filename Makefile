@@ -29,10 +29,11 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" --doctest-modules src tests
+	$(BIN)/python -m pytest -q --doctest-modules src
+	$(BIN)/python -m pytest -q -m "not slow" tests
 
 test-slow: .venv/dev
-	$(BIN)/python -m pytest -m slow tests
+	$(BIN)/python -m pytest -q -m slow tests
 
 bench: .venv/dev
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

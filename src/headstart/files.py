@@ -28,8 +28,8 @@ def cache_dir() -> Path:
         The folder, a Path; it may not exist yet.
 
     Example:
-        >>> cache_dir().name
-        'headstart'
+        >>> cache_dir().is_absolute()
+        True
     """
     if explicit := os.environ.get("HEADSTART_CACHE"):
         return Path(explicit).expanduser()

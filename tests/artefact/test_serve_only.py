@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import importlib.util, json, sys
 import headstart as hs
-absent = [name for name in ("torch", "sklearn", "scipy", "matplotlib", "transformers") if importlib.util.find_spec(name) is None]
+heavy = ("torch", "sklearn", "scipy", "matplotlib", "transformers")
+absent = [name for name in heavy if importlib.util.find_spec(name) is None]
 model = hs.load(sys.argv[1])
 answers = model.predict(sys.argv[2:])
 try:

@@ -69,8 +69,8 @@ class FeatureStore:
         ...     space = store.space({"backbone": "toy"})
         ...     with store.writer(space, width=2) as writer:
         ...         writer.put("d1", np.ones((1, 2), np.float32))
-        ...     store.read(space, ["d1"])[0]
-        array([[1., 1.]], dtype=float32)
+        ...     store.read(space, ["d1"])[0].tolist()
+        [[1.0, 1.0]]
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
