@@ -25,6 +25,7 @@ def list_all(json: common.JsonOption = False) -> int:
 
     here = {name: cached(card).exists() for name, card in backbones.cards().items()}
     table = Table("name", "features", "input", "million weights", "licence", "here")
+    table.columns[0].no_wrap = True
     for name, card in backbones.cards().items():
         size = f"{card.preprocess.size} px"
         row = (
