@@ -1,0 +1,1 @@
+"""What the benchmarks share, and the peers that they are measured against."""
