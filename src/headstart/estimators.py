@@ -15,7 +15,7 @@ from headstart.artefact.model import Model
 from headstart.data.items import Source
 from headstart.engines.precision import Precision
 from headstart.errors import DataError
-from headstart.fitting import fit
+from headstart.fitting import Report, fit
 from headstart.transfer.heads import Kind
 
 
@@ -85,6 +85,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             precision=self.precision,
             offline=self.offline,
         )
+        if isinstance(model.report, Report) and (left_out := model.report.content.left_out):
+            received = f"{len(left_out)} that cannot be used, first {left_out[0].name}: {left_out[0].reason}"
+            raise DataError("pictures that can all be read", received, "leave them out of X and y")
         self.model_: Model = model
         by_name = {str(label): label for label in classes.tolist()}
         self._order = [
