@@ -177,13 +177,15 @@ def test_eviction_takes_the_oldest_and_spares_what_is_in_use(tmp_path: Path) -> 
     space = fill(old, [f"old{n}" for n in range(100)])
     middle = FeatureStore(tmp_path)
     fill(middle, [f"middle{n}" for n in range(100)])
-    old.close()  # closing gives back every lease of this process, so make one from a process that lives
+    old.close()  # a process that lives holds it, below
     holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         with FeatureStore(tmp_path, limit=size) as store:
             shards = [name for (name,) in store._db.execute("SELECT name FROM shards ORDER BY used")]
             store._db.execute("DELETE FROM leases")
-            store._db.execute("INSERT INTO leases VALUES (?, ?, ?)", (shards[0], holder.pid, time.time()))
+            store._db.execute(
+                "INSERT INTO leases VALUES (?, ?, ?, ?)", (shards[0], "another", holder.pid, time.time())
+            )
             assert store.evict() == size
             assert len(store.read(space, [f"old{n}" for n in range(100)])[2]) == 0
             assert len(store.read(space, [f"middle{n}" for n in range(100)])[2]) == 100
@@ -204,6 +206,29 @@ def test_clear_and_info(tmp_path: Path) -> None:
         assert store.clear() > 0
         assert store.info()["items"] == 0
         assert not list(tmp_path.rglob("*.f32"))
+
+
+def test_an_index_of_another_version_is_set_aside_and_its_shards_are_cleared(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path) as store:
+        space = fill(store, ["a"])
+        store._db.execute("PRAGMA user_version = 99")
+    with FeatureStore(tmp_path) as store:
+        assert store.read(space, ["a"])[2] == [0]
+        shard = next(tmp_path.rglob("*.f32"))
+        store.clear()
+        assert shard.exists(), "it may belong to a run that has only just begun"
+        os.utime(shard, (1, 1))
+        store.clear()
+        assert not shard.exists()
+
+
+def test_closing_one_store_keeps_the_leases_of_another(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, limit=0) as outer:
+        space = fill(outer, ["a"])
+        with FeatureStore(tmp_path, limit=0) as inner:
+            assert inner.read(space, ["a"])[2] == []
+        assert outer.evict() == 0
+        assert outer.read(space, ["a"])[2] == []
 
 
 def test_files_are_known_until_they_change(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def run(
         found.save(report)
         common.tell(f"wrote {report}")
     if json:
-        common.show_json({**figures, "left_out": len(found.content.left_out)})
+        common.show_json({**figures, "left_out": len(found.content.left_out), "split": found.content.split})
     return 0
 
 

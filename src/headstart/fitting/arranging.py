@@ -76,7 +76,7 @@ def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> 
     if folds:
         dataset = dataset.with_splits(["test" if item.split == "test" else "train" for item in dataset])
     else:
-        dataset = settle_splits(dataset, val_share=val_share, seed=seed)
+        dataset = settle_splits(_undecided_to_train(dataset), val_share=val_share, seed=seed)
     splits = [item.split or "train" for item in dataset]
     leaks = drop_leaks(pairs, splits)
     conflicts = label_conflicts(pairs, [item.label for item in dataset])
@@ -102,6 +102,13 @@ def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> 
         _described(pairs, dataset.items, splits, unwanted, leaks.not_for_refit),
         _notes(dataset, pairs, leaks.training, leaks.repeats, contradictory, leaks.not_for_refit, splits),
     )
+
+
+def _undecided_to_train(dataset: Dataset) -> Dataset:
+    """Where some items have a split, the others are for training: test and val stay as they were given."""
+    if not dataset.has_splits:
+        return dataset
+    return dataset.with_splits([item.split or "train" for item in dataset])
 
 
 def _duplicates(gathered: Gathered, dataset: Dataset) -> list[Duplicate]:

@@ -17,7 +17,7 @@ from headstart.evaluation import Comparison, compare, evaluate
 from headstart.evaluation.label_errors import find_label_issues
 from headstart.evaluation.sections import ReportInput
 from headstart.fitting.gathering import open_labelled_any
-from headstart.fitting.reporting import Report, thumbnails
+from headstart.fitting.reporting import SEEN_DIGITS, Report, thumbnails
 from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.transfer.calibration import softmax
@@ -25,7 +25,8 @@ from headstart.transfer.features import Features
 from headstart.transfer.passes import extract
 from headstart.transfer.store import FeatureStore
 
-_NAMES: dict[Split, str] = {"test": "test", "val": "validation", "train": "train"}
+# Items of a data set's train part that this model has not seen are as good as any other new ones.
+_NAMES: dict[Split, str] = {"test": "test", "val": "validation", "train": "test"}
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Answers:
         y: True classes as positions in the model's labels, int [n].
         logits: Before calibration, float [n, classes].
         probabilities: After it, float [n, classes].
+        seen: Whether the model was fitted on the item, bool [n].
     """
 
     dataset: Dataset
     y: NDArray[np.int64]
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
+    seen: NDArray[np.bool_]
 
 
 def answers(
@@ -104,7 +107,9 @@ def answers(
     features = Features(rows, np.searchsorted(good, item), np.arange(len(good)))
     logits = features.pool(model.head.logits(rows))
     y = np.array([model.labels.index(entry.label) for entry in usable if entry.label is not None], np.int64)
-    return Answers(usable, y, logits, model.calibration.probabilities(logits))
+    known_digests = set(model.data.get("seen", ()))
+    seen = np.array([result.facts[n].digest[:SEEN_DIGITS] in known_digests for n in good], np.bool_)
+    return Answers(usable, y, logits, model.calibration.probabilities(logits), seen)
 
 
 def evaluate_model(
@@ -147,21 +152,38 @@ def evaluate_model(
         groups=[item.group for item in found.dataset],
         seed=seed,
     )
-    used = {item.split for item in found.dataset}
-    only = used.pop() if len(used) == 1 else None
+    name = _what(found)
+    learned = int(found.seen.sum())
+    notes = []
+    if learned:
+        many = f"{learned:,} of these {len(found.y):,} items"
+        sentence = f"The model was fitted on {many}: the figures are too optimistic."
+        say(sentence)
+        notes = [sentence, "An honest estimate is in the report of the fit, or needs items it has not seen."]
     number = np.bincount(found.y, minlength=len(model.labels)).tolist()
-    name = _NAMES[only] if only else "these items"
     content = ReportInput(
         title=found.dataset.root.name if found.dataset.root else "Evaluation",
         evaluations={name: evaluation},
         noun=modality(found.dataset.modality).noun,
         facts=[("Backbone", model.backbone.name), ("Head", model.head.kind), ("Fitted", model.created)],
         counts={name: dict(zip(model.labels, number, strict=True))},
+        data_notes=notes,
         left_out=found.dataset.problems,
         label_issues=find_label_issues(model.labels, found.y, found.probabilities, names=names),
         thumbnail=thumbnails(found.dataset),
     )
     return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in found.dataset))
+
+
+def _what(found: Answers) -> str:
+    """Name what was evaluated, by what the model knows of it."""
+    if found.seen.all():
+        return "train"
+    if found.seen.any():
+        return "partly seen items"
+    splits = {item.split for item in found.dataset}
+    only = splits.pop() if len(splits) == 1 else None
+    return _NAMES[only] if only else "test"
 
 
 def compare_models(

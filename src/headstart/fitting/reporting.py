@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _GOLDEN_CANDIDATES = 64
 
+SEEN_DIGITS = 16
+"""How many hexadecimal digits of an item's digest the artefact keeps: enough to know it again."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -182,6 +185,8 @@ def _data(gathered: Gathered, arrangement: Arrangement) -> dict[str, Any]:
         "counts": arrangement.counts(),
         "left_out": len(gathered.dataset.problems),
         "duplicates": len(arrangement.duplicates),
+        # Lets `evaluate` notice that it is asked about items the model has learned from.
+        "seen": sorted({gathered.facts[n].digest[:SEEN_DIGITS] for n in arrangement.refit}),
     }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import time
 import uuid
 import zlib
@@ -26,20 +25,13 @@ from numpy.typing import NDArray
 
 from headstart.errors import StorageError
 from headstart.files import cache_dir, digest_json, storage_errors
+from headstart.transfer.index import Transaction, alive, connect, path_key, size_of
 
 DEFAULT_LIMIT = 10 * 2**30
 _COMMIT_EVERY = 256
+_ORPHAN_AFTER = 60.0  # seconds; a younger shard may be about to enter the index
 # A file changed within this time of being indexed could change again without its time stamp moving.
 _RACY_NS = 2_000_000_000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtime INT, digest TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS facts(kind TEXT, digest TEXT, value TEXT, PRIMARY KEY(kind, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS spaces(id TEXT PRIMARY KEY, description TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shards(name TEXT PRIMARY KEY, space TEXT, width INT, used REAL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rows(space TEXT, digest TEXT, shard TEXT, start INT, count INT, crc INT,
-    PRIMARY KEY(space, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leases(shard TEXT, pid INT, born REAL, PRIMARY KEY(shard, pid)) WITHOUT ROWID;
-"""
 
 
 @dataclass(frozen=True)
@@ -81,26 +73,8 @@ class FeatureStore:
         )
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._db = self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        path = self.folder / "index.sqlite"
-        try:
-            return self._open(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise _storage(error, path) from error
-            # Not a database any more: everything here can be computed again, so set it aside and go on.
-            path.rename(path.with_name(f"index.damaged-{int(time.time())}.sqlite"))
-            return self._open(path)
-
-    @staticmethod
-    def _open(path: Path) -> sqlite3.Connection:
-        database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=NORMAL")
-        database.executescript(_SCHEMA)
-        return database
+        self._owner = uuid.uuid4().hex
+        self._db = connect(self.folder)
 
     def __enter__(self) -> FeatureStore:
         return self
@@ -111,13 +85,13 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
-        """Give back this process's leases and close the index."""
+        """Give back this store's leases and close the index."""
         with self._transaction() as database:
-            database.execute("DELETE FROM leases WHERE pid = ?", (os.getpid(),))
+            database.execute("DELETE FROM leases WHERE owner = ?", (self._owner,))
         self._db.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self.folder)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db, self.folder)
 
     # -- spaces and rows -------------------------------------------------------------------------------
 
@@ -186,7 +160,10 @@ class FeatureStore:
         now = time.time()
         with self._transaction() as database:
             for shard in shards:
-                database.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (shard, os.getpid(), now))
+                database.execute(
+                    "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)",
+                    (shard, self._owner, os.getpid(), now),
+                )
                 database.execute("UPDATE shards SET used = ? WHERE name = ?", (now, shard))
 
     def _damaged(self, space: str, digests: Sequence[str], places: dict[int, Place]) -> list[int]:
@@ -237,7 +214,7 @@ class FeatureStore:
         found: list[str | None] = []
         for path in paths:
             row = self._db.execute(
-                "SELECT size, mtime, digest FROM files WHERE path = ?", (_key(path),)
+                "SELECT size, mtime, digest FROM files WHERE path = ?", (path_key(path),)
             ).fetchone()
             try:
                 state = path.stat() if row else None
@@ -250,7 +227,9 @@ class FeatureStore:
     def remember_files(self, entries: Iterable[tuple[Path, int, int, str]]) -> None:
         """Remember (path, size, mtime in ns, digest), except of files that changed just now."""
         settled = time.time_ns() - _RACY_NS
-        rows = [(_key(path), size, mtime, digest) for path, size, mtime, digest in entries if mtime < settled]
+        rows = [
+            (path_key(path), size, mtime, digest) for path, size, mtime, digest in entries if mtime < settled
+        ]
         with self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
@@ -280,13 +259,13 @@ class FeatureStore:
             names = [
                 name for (name,) in self._db.execute("SELECT name FROM shards WHERE space = ?", (space,))
             ]
-            size = sum(_size(self.folder / name) for name in names)
+            size = sum(size_of(self.folder / name) for name in names)
             spaces.append(
                 {"id": space, "description": json.loads(description), "items": items, "bytes": size}
             )
         return {
             "folder": str(self.folder),
-            "bytes": sum(_size(path) for path in self.folder.rglob("*") if path.is_file()),
+            "bytes": sum(size_of(path) for path in self.folder.rglob("*") if path.is_file()),
             "limit": self.limit,
             "items": sum(space["items"] for space in spaces),
             "spaces": spaces,
@@ -299,7 +278,7 @@ class FeatureStore:
             The number of bytes freed, int.
         """
         shards = self._db.execute("SELECT name FROM shards ORDER BY used").fetchall()
-        sizes = {name: _size(self.folder / name) for (name,) in shards}
+        sizes = {name: size_of(self.folder / name) for (name,) in shards}
         excess = sum(sizes.values()) - self.limit
         freed = 0
         if excess <= 0:
@@ -314,7 +293,7 @@ class FeatureStore:
     def _remove(self, shard: str) -> bool:
         with self._transaction() as database:
             holders = database.execute("SELECT pid, born FROM leases WHERE shard = ?", (shard,)).fetchall()
-            if any(_alive(pid, born) for pid, born in holders):
+            if any(alive(pid, born) for pid, born in holders):
                 return False
             database.execute("DELETE FROM rows WHERE shard = ?", (shard,))
             database.execute("DELETE FROM shards WHERE name = ?", (shard,))
@@ -328,19 +307,24 @@ class FeatureStore:
         Returns:
             The number of bytes freed, int.
         """
-        before = sum(_size(path) for path in self.folder.rglob("*") if path.is_file())
+        before = sum(size_of(path) for path in self.folder.rglob("*") if path.is_file())
         for (name,) in self._db.execute("SELECT name FROM shards").fetchall():
             self._remove(name)
         with self._transaction() as database:
             database.execute("DELETE FROM files")
             database.execute("DELETE FROM facts")
             database.execute("DELETE FROM spaces WHERE id NOT IN (SELECT space FROM shards)")
+        # Shards that no index knows: of a run that was killed, or of an index that was set aside.
+        for orphan in self.folder.glob("*/*.f32"):
+            known = self._db.execute("SELECT 1 FROM shards WHERE name = ?", (_shard_name(orphan),)).fetchone()
+            if known is None and time.time() - orphan.stat().st_mtime > _ORPHAN_AFTER:
+                orphan.unlink(missing_ok=True)
         for folder in self.folder.iterdir():
             if folder.is_dir() and not any(folder.iterdir()):
                 shutil.rmtree(folder, ignore_errors=True)
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return max(0, before - sum(_size(path) for path in self.folder.rglob("*") if path.is_file()))
+        return max(0, before - sum(size_of(path) for path in self.folder.rglob("*") if path.is_file()))
 
 
 class Writer:
@@ -406,65 +390,5 @@ class Writer:
                 self._file.close()
 
 
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, with SQLite's errors turned into `StorageError`."""
-
-    def __init__(self, database: sqlite3.Connection, folder: Path) -> None:
-        self._database, self._folder = database, folder
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise _storage(error, self._folder) from error
-        return self._database
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            try:
-                self._database.execute("COMMIT")
-                return
-            except sqlite3.OperationalError as failure:
-                error = failure
-        if self._database.in_transaction:
-            self._database.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError):
-            raise _storage(error, self._folder) from error
-
-
-def _storage(error: sqlite3.Error, path: Path) -> StorageError:
-    return StorageError(
-        f"a writable feature store at {path}",
-        str(error),
-        "free some space, or set HEADSTART_CACHE to another folder; nothing was lost",
-    )
-
-
-def _key(path: Path) -> str:
-    return (
-        os.fsencode(path.absolute()).hex()
-        if "\udc80" <= max(str(path), default="") <= "\udcff"
-        else str(path.absolute())
-    )
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _alive(pid: int, born: float) -> bool:
-    """Return whether the process that took a lease still runs; where that cannot be asked, for a day."""
-    if os.name == "nt":
-        return time.time() - born < 86_400
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _shard_name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
