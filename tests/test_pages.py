@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart import pages
+from headstart import figures, pages
 
 NASTY = '</title></script><script>alert("1")</script><b onclick=x> & "quotes" \'single\''
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -47,12 +47,12 @@ class Reader(HTMLParser):
 
 
 def a_chart(label: str = "curve", alt: str = "A rising line.") -> pages.Markup:
-    figure, axes = pages.plot()
+    figure, axes = figures.plot()
     axes.plot([0, 1], [0, 1], "o-", color=pages.ACCENT, label=label)
     axes.fill_between([0, 1], [0, 1], color=pages.SECOND, alpha=0.3)
     axes.set_yticks([0, 1], [label, "one"])
     axes.legend()
-    return pages.chart(figure, alt, pages.table(["x", "y"], [[0, 0], [1, 1]]))
+    return figures.chart(figure, alt, pages.table(["x", "y"], [[0, 0], [1, 1]]))
 
 
 def full_page(text: str) -> str:
@@ -176,11 +176,13 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("role", ["ink", "muted", "accent", "second", "good", "bad"])
 @pytest.mark.parametrize("ground", ["paper", "surface"])
 def test_text_has_the_contrast_that_wcag_aa_asks_for(theme: int, role: str, ground: str) -> None:
-    first, second = (luminance(pages._ROLES[name][theme]) for name in (role, ground))
+    first, second = (luminance(pages.ROLES[name][theme]) for name in (role, ground))
     assert (max(first, second) + 0.05) / (min(first, second) + 0.05) >= 4.5
 
 
 def test_importing_the_module_loads_nothing_heavy() -> None:
-    code = "import sys, headstart.pages; print({'matplotlib', 'numpy', 'torch'} & set(sys.modules) or 'none')"
+    code = (
+        "import sys, headstart.figures; print({'matplotlib', 'numpy', 'torch'} & set(sys.modules) or 'none')"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "none"

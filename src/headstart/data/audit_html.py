@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from headstart import pages
+from headstart import figures, pages
 from headstart.data.audit import UNDECIDED, Audit, Copy
 from headstart.data.items import Problem
 from headstart.errors import missing_extra
@@ -138,12 +138,12 @@ def _classes(audit: Audit) -> Markup:
         f"the smallest, {smallest}, {totals[smallest]:,}."
     )
     if len(totals) > _MOST_BARS:
-        figure, axes = pages.plot()
+        figure, axes = figures.plot()
         axes.plot(range(1, len(totals) + 1), sorted(totals.values(), reverse=True), color=pages.ACCENT)
         axes.set(xlabel="classes, largest first", ylabel="items")
         axes.set_ylim(bottom=0)
-        return pages.chart(figure, alt, numbers)
-    figure, axes = pages.plot(height=1.2 + 0.26 * len(totals))
+        return figures.chart(figure, alt, numbers)
+    figure, axes = figures.plot(height=1.2 + 0.26 * len(totals))
     names = [pages.short(label) for label in totals]
     places = np.arange(len(totals))
     left = np.zeros(len(totals))
@@ -157,7 +157,7 @@ def _classes(audit: Audit) -> Markup:
     axes.set_xlabel("items")
     if len(audit.splits) > 1:
         axes.legend(frameon=False, labelcolor=pages.INK, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
-    return pages.chart(figure, alt, numbers)
+    return figures.chart(figure, alt, numbers)
 
 
 def _shapes(audit: Audit) -> list[Markup]:
@@ -179,7 +179,7 @@ def _shapes(audit: Audit) -> list[Markup]:
 
 
 def _scatter(pairs: np.ndarray, numbers: Markup) -> Markup:
-    figure, axes = pages.plot()
+    figure, axes = figures.plot()
     # Items of about the same size become one dot, so that the page stays small.
     step = np.maximum(pairs.max(axis=0) / 50, 1)
     cells, counts = np.unique(np.floor(pairs / step), axis=0, return_counts=True)
@@ -191,16 +191,16 @@ def _scatter(pairs: np.ndarray, numbers: Markup) -> Markup:
     width, height = np.median(pairs, axis=0)
     median = f"The median is {width:.0f} × {height:.0f} pixels."
     alt = f"Widths and heights; larger dots stand for more items. {median}"
-    return pages.chart(figure, alt, numbers)
+    return figures.chart(figure, alt, numbers)
 
 
 def _histogram(values: Sequence[float], what: str, numbers: Markup) -> Markup:
-    figure, axes = pages.plot()
+    figure, axes = figures.plot()
     axes.hist(values, bins=30, color=pages.ACCENT)
     axes.set(xlabel=what, ylabel="items")
     low, middle, high = np.quantile(values, [0, 0.5, 1])
     alt = f"Distribution of the {what}, from {low:.4g} to {high:.4g} with the median at {middle:.4g}."
-    return pages.chart(figure, alt, numbers)
+    return figures.chart(figure, alt, numbers)
 
 
 def _examples(audit: Audit, thumbnails: Mapping[str, bytes]) -> list[Markup]:

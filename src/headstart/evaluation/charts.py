@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from headstart.evaluation.curves import MEAN, Curve
 from headstart.evaluation.results import Calibration, Evaluation
-from headstart.pages import ACCENT, LINE, MUTED, SECOND, Cell, Markup, chart, plot, short, table
+from headstart.figures import chart, plot
+from headstart.pages import ACCENT, LINE, MUTED, SECOND, Cell, Markup, short, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
