@@ -128,11 +128,12 @@ def _table(value: Mapping[str, Any]) -> str:
 
 
 def _figures(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the plain entries of a JSON object, nested ones with their path; long lists are left out."""
+    """Yield the plain entries of a JSON object, nested ones with their path; what is long is left out."""
     for key, part in value.items():
-        name = f"{prefix}{key}".replace("_", " ")
+        name = f"{prefix}{key}"
         if isinstance(part, Mapping):
-            yield from _figures(part, f"{name}, ")
+            if len(part) <= _SHOWN_LABELS:
+                yield from _figures(part, f"{name}, ")
         elif isinstance(part, list | tuple):
             if len(part) <= 4 and not any(isinstance(inner, Mapping | list | tuple) for inner in part):
                 yield name, ", ".join(map(_text, part))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headstart import __version__
 from headstart.artefact import schema
 from headstart.artefact.golden import TOLERANCE, Golden
 from headstart.artefact.loading import load
@@ -100,10 +101,10 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of what makes and answers, {name: version}."""
-    found = {"python": platform.python_version()}
-    for name in ("headstart", "numpy", "openvino", "pillow", "simplejpeg", "torch"):
+    found = {"headstart": __version__, "python": platform.python_version()}
+    for name in ("numpy", "openvino", "pillow", "simplejpeg", "torch"):
         try:
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # not installed, or headstart run from its source
+        except metadata.PackageNotFoundError:  # answering needs no torch
             continue
     return found

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_model import FEATURES, Tiny
+
+from headstart.artefact.network import OUTPUTS, answering_network
+from headstart.engines.conversion import save_ir
+from headstart.engines.openvino_engine import OpenVinoEngine
+from headstart.errors import ArtefactError
+from headstart.transfer.calibration import softmax
+from headstart.transfer.heads import Head
+
+
+def random_head(hidden: tuple[int, ...], classes: int, seed: int) -> Head:
+    generator = np.random.default_rng(seed)
+    sizes = (FEATURES, *hidden, classes)
+    layers = [
+        (generator.normal(size=(a, b)).astype(np.float32), generator.normal(size=b).astype(np.float32))
+        for a, b in pairwise(sizes)
+    ]
+    return Head("mlp" if hidden else "linear", tuple(layers))
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    hidden=st.sampled_from([(), (5,), (1,), (7, 4)]),
+    classes=st.integers(2, 9),
+    temperature=st.floats(0.05, 20),
+    seed=st.integers(0, 1000),
+    count=st.integers(1, 9),
+)
+def test_all_outputs_agree_with_numpy(
+    tiny: Tiny,
+    tmp_path_factory: pytest.TempPathFactory,
+    hidden: tuple[int, ...],
+    classes: int,
+    temperature: float,
+    seed: int,
+    count: int,
+) -> None:
+    """Also for many pictures at once: a broadcast product instead of a MatMul is computed wrongly then."""
+    head = random_head(hidden, classes, seed)
+    path = tmp_path_factory.getbasetemp() / "answering.xml"
+    save_ir(answering_network(tiny.network, head, temperature), path)
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    assert tuple(output.get_any_name() for output in compiled.outputs) == OUTPUTS
+    found = compiled(np.stack([picture[:16, :16] for picture in tiny.pictures[:count]]))
+    assert found["grid"].shape == (count, FEATURES, 8, 8)
+    np.testing.assert_allclose(found["features"], found["grid"].mean((2, 3)), atol=1e-5)
+    logits = head.logits(found["features"])
+    np.testing.assert_allclose(found["logits"], logits, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"], temperature), atol=1e-4)
+
+
+def test_features_are_the_torch_backbones(tiny: Tiny) -> None:
+    engine = OpenVinoEngine(answering_network(tiny.network, tiny.head(), 1.0), "fp32")
+    pixels = tiny.pictures[4][:16, :16]
+    with torch.inference_mode():
+        grid, features = tiny.backbone(torch.from_numpy(pixels)[None])
+    found = engine.one(pixels, ("grid", "features"))
+    np.testing.assert_allclose(found["grid"], grid[0].numpy(), atol=1e-5)
+    np.testing.assert_allclose(found["features"], features[0].numpy(), atol=1e-5)
+
+
+def test_plain_openvino_answers_any_number_of_pictures(saved: Path, model: object, tiny: Tiny) -> None:
+    compiled = openvino.Core().compile_model(
+        str(saved / "network.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    batch = np.stack([picture[:16, :16] for picture in tiny.pictures[:5]])
+    found = compiled({"pixels": batch})
+    assert {output.get_any_name(): tuple(found[output].shape) for output in compiled.outputs} == {
+        "grid": (5, FEATURES, 8, 8),
+        "features": (5, FEATURES),
+        "logits": (5, 3),
+        "probabilities": (5, 3),
+    }
+    np.testing.assert_allclose(found["probabilities"].sum(1), 1, atol=1e-5)
+
+
+def test_a_head_can_be_replaced(tiny: Tiny, tmp_path: Path) -> None:
+    """A network that already has a head gives its backbone for another one: loaded models can be saved."""
+    first, second = random_head((), 3, 0), random_head((4,), 5, 1)
+    save_ir(answering_network(tiny.network, first, 2.0), tmp_path / "first.xml")
+    engine = OpenVinoEngine(answering_network(tmp_path / "first.xml", second, 0.5), "fp32")
+    found = engine.one(tiny.pictures[0][:16, :16], OUTPUTS)
+    np.testing.assert_allclose(
+        found["logits"], second.logits(found["features"][None])[0], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_missing_backbone(tmp_path: Path, tiny: Tiny) -> None:
+    with pytest.raises(ArtefactError, match="no such file"):
+        answering_network(tmp_path / "gone.xml", tiny.head(), 1.0)
