@@ -106,6 +106,11 @@ def test_an_export_needs_golden_vectors(tiny: Tiny, tmp_path: Path) -> None:
         export(tiny.model(golden=False), tmp_path)
 
 
+def test_int8_is_no_onnx(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="received int8"):
+        export(tiny.model(precision="int8"), tmp_path, to="onnx")
+
+
 def test_unknown_format(model: Model, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="received 'tflite'"):
         export(model, tmp_path, to="tflite")

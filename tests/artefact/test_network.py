@@ -13,7 +13,7 @@ from tiny_model import FEATURES, Tiny
 
 from headstart.artefact.network import OUTPUTS, answering_network
 from headstart.engines.conversion import save_ir
-from headstart.engines.openvino_engine import OpenVinoEngine
+from headstart.engines.openvino_engine import OpenVinoEngine, read_ir
 from headstart.errors import ArtefactError
 from headstart.transfer.calibration import softmax
 from headstart.transfer.heads import Head
@@ -83,6 +83,14 @@ def test_plain_openvino_answers_any_number_of_pictures(saved: Path, model: objec
         "probabilities": (5, 3),
     }
     np.testing.assert_allclose(found["probabilities"].sum(1), 1, atol=1e-5)
+
+
+def test_a_batch_of_one_becomes_free_again(tiny: Tiny) -> None:
+    fixed = read_ir(tiny.network)
+    fixed.reshape([1, 16, 16, 3])
+    save_ir(fixed, tiny.network.with_name("fixed.xml"))
+    model = answering_network(tiny.network.with_name("fixed.xml"), tiny.head(), 1.0)
+    assert all(output.partial_shape[0].is_dynamic for output in model.outputs)
 
 
 def test_a_head_can_be_replaced(tiny: Tiny, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
         The file.
 
     Raises:
-        OptionError: Another format.
+        OptionError: Another format, or ONNX from a model in int8.
         ArtefactError: What was written answers differently.
         BackboneError: The backbone's weights, which ONNX is made from, cannot be had.
         StorageError: The disk is full or the place cannot be written.
@@ -98,6 +98,9 @@ def _openvino(model: Model, draft: Path) -> None:
 
 
 def _onnx(model: Model, draft: Path) -> None:
+    if model.precision == "int8":
+        fix = "export it to openvino, or fit in bf16 or fp32"
+        raise OptionError("a model in bf16 or fp32: ONNX is made from the original weights", "int8", fix)
     try:
         import onnx  # noqa: F401
         import torch

@@ -40,6 +40,9 @@ def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
     from openvino import opset13 as ops
 
     model = read_ir(backbone)
+    shape = model.input(0).partial_shape
+    shape[0] = -1  # a quantised network comes with a batch of one
+    model.reshape(shape)
     grid, features = (model.output(name).get_node().input_value(0) for name in OUTPUTS[:2])
     x = features
     for number, (weight, bias) in enumerate(head.layers):
