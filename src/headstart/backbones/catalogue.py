@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headstart.backbones.card import Card, Preprocess, Wheel
+from headstart.files import cache_dir
 
 DEFAULT = "efficientnet_lite0"
 
@@ -100,3 +103,8 @@ CARDS: dict[str, Card] = {
         _VGG16,
     )
 }
+
+
+def cached(card: Card) -> Path:
+    """Return where the cache keeps the weights of a card; the file may not exist yet."""
+    return cache_dir() / "weights" / f"{card.name}.safetensors"

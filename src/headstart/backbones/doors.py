@@ -9,14 +9,9 @@ from torch import Tensor
 
 from headstart.backbones import builtin, tensors, wheels
 from headstart.backbones.card import Card
+from headstart.backbones.catalogue import cached
 from headstart.errors import BackboneError
-from headstart.files import cache_dir
 from headstart.progress import Say, quiet
-
-
-def cached(card: Card) -> Path:
-    """Return where the cache keeps the weights of a card; the file may not exist yet."""
-    return cache_dir() / "weights" / f"{card.name}.safetensors"
 
 
 def weights(

@@ -21,7 +21,7 @@ def list_all(json: common.JsonOption = False) -> int:
     from rich.table import Table
 
     from headstart import backbones
-    from headstart.backbones.doors import cached
+    from headstart.backbones.catalogue import cached
 
     here = {name: cached(card).exists() for name, card in backbones.cards().items()}
     table = Table("name", "features", "input", "million weights", "licence", "here")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
 from typing import Any
@@ -20,7 +21,7 @@ _SCARCE = 2e9
 
 
 def run(json: common.JsonOption = False) -> int:
-    """Check this installation: versions, cores, what is missing and how to get it."""
+    """Check this installation: versions, cores, what is here for work without a network, what is missing."""
     found = examine()
     for name, value in found.items():
         if name != "advice":
@@ -37,7 +38,7 @@ def run(json: common.JsonOption = False) -> int:
 def examine() -> dict[str, Any]:
     """Return what is found, {name: value}, with a list of sentences under "advice"."""
     from headstart import __version__, backbones
-    from headstart.backbones.doors import cached
+    from headstart.backbones.catalogue import cached
     from headstart.engines.openvino_engine import available_cores, has_bf16, version
     from headstart.files import cache_dir
 
@@ -56,6 +57,8 @@ def examine() -> dict[str, Any]:
     here = [name for name, card in backbones.cards().items() if cached(card).exists()]
     if not here:
         advice.append("no weights are here yet: headstart backbones fetch efficientnet_lite0 (17 MB)")
+    if not os.access(place, os.W_OK):
+        advice.append(f"{place} cannot be written: set HEADSTART_CACHE to another folder")
     if free < _SCARCE:
         advice.append(f"only {free / 1e9:.1f} GB free at {place}: set HEADSTART_CACHE to a larger disk")
     return {
@@ -70,6 +73,7 @@ def examine() -> dict[str, Any]:
         "cache": str(folder),
         "free_gb": round(free / 1e9, 1),
         "weights_here": here,
+        "demo_here": (folder / "demo" / "photographs").is_dir(),
         "extras": {extra: not missing for extra, missing in extras.items()},
         "advice": advice,
     }
