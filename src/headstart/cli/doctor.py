@@ -87,7 +87,7 @@ def _version(package: str) -> str | None:
 
 
 def _gpu() -> str | None:
-    if _version("torch") is None:
+    if importlib.util.find_spec("torch") is None:
         return None
     from headstart.engines.torch_engine import best_device
 
