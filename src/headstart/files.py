@@ -78,9 +78,10 @@ def storage_errors(path: Path) -> Iterator[None]:
             fix = "free some space (headstart cache clear) or name another place; nothing was lost"
             raise StorageError(f"room on the disk for {path}", "a full disk", fix) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"permission to write {path}", str(error), "name another place or change its permissions"
-            ) from error
+            fix = "name another place or change its permissions"
+            raise StorageError(f"permission to write {path}", str(error), fix) from error
+        if error.errno in (errno.EFBIG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG):
+            raise StorageError(f"a place to write {path}", str(error), "name another place") from error
         raise
 
 

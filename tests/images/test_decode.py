@@ -186,7 +186,7 @@ def test_what_is_not_a_picture_says_what_it_is(tmp_path: Path, content: bytes, r
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.jpg", tmp_path):
+    for path in (tmp_path / "nothing.jpg", tmp_path, tmp_path / "a\0b.jpg"):
         with pytest.raises(DecodeError, match="readable"):
             decode(path)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engines.openvino_engine import read_ir, version
-from headstart.errors import missing_extra
+from headstart.errors import StorageError, missing_extra
 from headstart.files import atomic_file, cache_dir, digest_json, storage_errors
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def save_ir(model: Any, path: Path) -> None:
 
     with storage_errors(path), tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "network.xml"
-        openvino.save_model(model, str(draft), compress_to_fp16=False)
+        try:
+            openvino.save_model(model, str(draft), compress_to_fp16=False)
+        except RuntimeError as error:  # how OpenVINO reports a failed write
+            fix = "free some space or name another place; nothing was lost"
+            raise StorageError(f"room on the disk for {path.name}", "a write that failed", fix) from error
         for suffix in (".bin", ".xml"):
             with atomic_file(path.with_suffix(suffix)) as temporary:
                 temporary.write_bytes(draft.with_suffix(suffix).read_bytes())

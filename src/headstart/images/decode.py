@@ -51,8 +51,9 @@ def read_bytes(source: Path | bytes) -> bytes:
     else:
         try:
             data = source.read_bytes()
-        except OSError as error:
-            raise DecodeError("a readable picture", error.strerror or str(error), "check the file") from error
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            reason = getattr(error, "strerror", None) or str(error)
+            raise DecodeError("a readable picture", reason, "check the file") from error
     if not data:
         raise DecodeError("a picture", "an empty file (0 bytes)", "remove it or get it again")
     return data
