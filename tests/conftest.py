@@ -96,3 +96,20 @@ def pattern_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(14):
             striped(label, number).save(root / label / f"{number:02d}.jpg", quality=90)
     return root
+
+
+WritePictures = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_pictures() -> WritePictures:
+    """A function (root, first number, counts by label) → root, with distinct pictures of each label."""
+
+    def write(root: Path, start: int = 0, **counts: int) -> Path:
+        for label, count in counts.items():
+            (root / label).mkdir(parents=True, exist_ok=True)
+            for number in range(start, start + count):
+                striped(label, number).save(root / label / f"{number:03d}.jpg", quality=90)
+        return root
+
+    return write
