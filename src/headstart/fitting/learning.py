@@ -145,8 +145,9 @@ def learn(
         )
     evaluations: dict[str, Evaluation] = {}
     refit = data.take(arrangement.refit)
-    if folds is None:
-        first = _select(data.take(arrangement.train), kind, _FOLDS, None, class_weight, seed)
+    # A collection so small that nothing could be set aside is judged by cross-validation instead.
+    if folds is None and len(arrangement.val):
+        first = select(data.take(arrangement.train), kind, class_weight=class_weight, seed=seed)
         checked, calibration = _fit_on(data, arrangement.train, kind, first, class_weight, seed)
         evaluations["validation"] = _answer(
             arrangement, gathered, arrangement.val, checked, calibration, seed
@@ -154,8 +155,12 @@ def learn(
         final = select(refit, kind, strengths=(first.strength,), class_weight=class_weight, seed=seed)
         strengths = first.losses
     else:
-        assigned = _given_folds(gathered.dataset, arrangement.refit) if folds == "given" else None
-        final = _select(refit, kind, int(folds) if folds != "given" else _FOLDS, assigned, class_weight, seed)
+        assigned: int | NDArray[np.int64] = _FOLDS
+        if folds == "given":
+            assigned = _given_folds(gathered.dataset, arrangement.refit)
+        elif folds is not None:
+            assigned = assign_folds(refit, int(folds), seed)
+        final = select(refit, kind, folds=assigned, class_weight=class_weight, seed=seed)
         strengths = final.losses
         evaluations["cross-validation"] = _cross_validated(arrangement, gathered, final, seed)
     head, calibration = _fit_on(data, arrangement.refit, kind, final, class_weight, seed)
@@ -164,18 +169,6 @@ def learn(
         evaluations = {"test": test, **evaluations}
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
     return Fitted(head, calibration, final, strengths, evaluations, plan)
-
-
-def _select(
-    data: Labelled,
-    kind: Kind,
-    folds: int,
-    assigned: NDArray[np.int64] | None,
-    class_weight: str | None,
-    seed: int,
-) -> Selection:
-    given = assigned if assigned is not None else assign_folds(data, folds, seed)
-    return select(data, kind, folds=given, class_weight=class_weight, seed=seed)
 
 
 def _fit_on(
@@ -248,8 +241,11 @@ def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
 
 
 def _given_folds(dataset: Dataset, items: NDArray[np.int64]) -> NDArray[np.int64]:
-    names = [str(dataset.items[n].fold) for n in items]
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    names, folds = np.unique([str(dataset.items[n].fold) for n in items], return_inverse=True)
+    if len(names) < 2:
+        fix = "name more folds in the manifest, or leave that column out"
+        raise DataError("items to learn from in at least two folds", f"only fold {names[0]}", fix)
+    return folds.astype(np.int64)
 
 
 def _plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.data.splits import make_folds
 from headstart.engines.openvino_engine import available_cores
+from headstart.errors import DataError
 from headstart.transfer.calibration import Calibration, fit_temperature, softmax
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head, Kind, Matrix, fit_head
@@ -109,15 +111,26 @@ def select(
     Args:
         data: Features, classes, groups.
         kind: The kind of head. A centroid has no strength, an MLP keeps the default one.
-        folds: Number of folds, int, or each item's fold, int [items]. Defaults to 5.
+        folds: Number of folds, int (fewer where there are fewer groups), or each item's fold, int [items].
+            Defaults to 5.
         strengths: What to try. Defaults to 1e-4 … 0.1.
         class_weight: As in `fit_head`. Defaults to None.
         seed: For the folds and the MLP, int. Defaults to 0.
 
     Returns:
         The selection, with out-of-fold logits at the chosen strength.
+
+    Raises:
+        DataError: All items belong to one group.
     """
-    assigned = assign_folds(data, folds, seed) if isinstance(folds, int) else folds
+    if isinstance(folds, int):
+        groups = len(np.unique(data.features.group))
+        if groups < 2:
+            fix = "add items, or name fewer of them as one group"
+            raise DataError("items that do not all belong together", "a single group of them", fix)
+        assigned = assign_folds(data, min(folds, groups), seed)
+    else:
+        assigned = folds
     if kind != "linear":
         strengths = (0.01,)
     subset = _search_subset(data, seed) if len(strengths) > 1 else np.arange(0)
@@ -135,7 +148,7 @@ def select(
 
 
 def assign_folds(data: Labelled, folds: int, seed: int) -> NDArray[np.int64]:
-    """Return stratified grouped folds, no more of them than the smallest class allows (at least two)."""
+    """Return stratified grouped folds; see `make_folds`."""
     return np.asarray(
         make_folds(data.y.astype(str).tolist(), data.features.group.tolist(), folds=folds, seed=seed),
         np.int64,
@@ -151,6 +164,8 @@ def _search_subset(data: Labelled, seed: int) -> NDArray[np.int64]:
 def _out_of_fold(
     data: Labelled, folds: NDArray[np.int64], kind: Kind, strength: float, class_weight: str | None, seed: int
 ) -> Matrix:
+    from sklearn.exceptions import ConvergenceWarning
+
     logits = np.zeros((len(data.y), data.classes), np.float32)
 
     def one(fold: int) -> None:
@@ -159,7 +174,9 @@ def _out_of_fold(
         part = data.take(held)
         logits[held] = part.logits(head)
 
-    with ThreadPoolExecutor(available_cores()) as pool:
+    # Threads share Python's list of warning filters: what `fit_head` silences has to stay silent around all.
+    with warnings.catch_warnings(), ThreadPoolExecutor(available_cores()) as pool:
+        warnings.simplefilter("ignore", ConvergenceWarning)
         list(pool.map(one, np.unique(folds)))
     return logits
 
