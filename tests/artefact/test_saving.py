@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import Tiny
 
-from headstart.artefact import load, network, saving
+from headstart.artefact import load, saving
 from headstart.artefact.golden import Golden
 from headstart.artefact.model import Model
 from headstart.errors import ArtefactError, StorageError
@@ -263,7 +264,7 @@ def test_no_space_at_any_step(model: Model, saved: Path, monkeypatch: pytest.Mon
         raise RuntimeError("basic_ios::clear: iostream error")
 
     if step == "network":
-        monkeypatch.setattr(network, "save_ir", openvino_full)
+        monkeypatch.setattr(openvino, "save_model", openvino_full)
     elif step == "artefact":
         monkeypatch.setattr(saving.schema, "write", full)
     else:
