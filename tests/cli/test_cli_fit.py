@@ -23,6 +23,7 @@ def untidy(pattern_pictures: Path, tmp_path: Path) -> Path:
     whole = (folder / "along" / "00.jpg").read_bytes()
     (folder / "checks" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "across" / "text.jpg").write_text("not a picture")
+    (folder / "across" / "notes.txt").write_text("about the pictures")
     return folder
 
 
@@ -47,7 +48,7 @@ def test_fit_skips_bad_files_lists_them_and_exits_0(headstart: Run, untidy: Path
     done = headstart("fit", untidy, "-o", tmp_path / "m", "--json")
     assert done.code == 0
     assert done.json["train_items"] == 42
-    for name in ("along/empty.jpg", "checks/cut.jpg", "across/text.jpg"):
+    for name in ("along/empty.jpg", "checks/cut.jpg", "across/text.jpg", "across/notes.txt"):
         assert name in done.err
 
 
@@ -124,7 +125,7 @@ def test_evaluate_keeps_its_json_contract(
 def test_evaluate_lists_what_it_left_out(headstart: Run, fitted: Path, untidy: Path) -> None:
     done = headstart("evaluate", fitted, untidy, "--json")
     assert done.json["items"] == 42
-    assert done.json["left_out"] == 3
+    assert done.json["left_out"] == 4
     assert "along/empty.jpg" in done.err
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from headstart.data.items import Dataset
 
+_LISTED = 20
 DataArgument = Annotated[
     Path,
     typer.Argument(
@@ -62,16 +63,21 @@ def console(as_json: bool) -> Console:
 def open_data(
     path: Path, path_column: str, label_column: str, group_column: str, fold_column: str
 ) -> Dataset:
-    """Open the data that a command names."""
+    """Open the data that a command names, and say what could not be opened."""
     from headstart import data
 
-    return data.open(
+    dataset = data.open(
         path,
         path_column=path_column,
         label_column=label_column,
         group_column=group_column,
         fold_column=fold_column,
     )
+    for problem in dataset.problems[:_LISTED]:
+        tell(f"left out: {problem.name}: {problem.reason}")
+    if (more := len(dataset.problems) - _LISTED) > 0:
+        tell(f"left out: {more:,} more; `headstart inspect` has all of them")
+    return dataset
 
 
 def start() -> None:
