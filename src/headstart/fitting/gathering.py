@@ -50,7 +50,8 @@ class Gathered:
     def digest(self) -> str:
         """SHA-256 over the items' contents and labels, in any order."""
         pairs = zip(self.facts, self.dataset, strict=True)
-        return digest_json(sorted([facts.digest, item.label, item.split] for facts, item in pairs))
+        entries = [[facts.digest, item.label, item.split] for facts, item in pairs]
+        return digest_json(sorted(entries, key=str))  # a split may be None, which has no order
 
 
 def open_labelled(source: Dataset | Path | str | Sequence[Path | str]) -> Dataset:
