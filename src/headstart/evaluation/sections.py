@@ -18,7 +18,7 @@ from headstart.evaluation.charts import (
     roc_chart,
 )
 from headstart.evaluation.label_errors import LabelIssue
-from headstart.evaluation.results import Evaluation
+from headstart.evaluation.results import Abstention, Evaluation
 from headstart.pages import (
     Cell,
     Markup,
@@ -179,14 +179,7 @@ def confidence(report: ReportInput) -> tuple[str, list[Markup]] | None:
     text += f"; before calibration it was {percent(before.ece)}." if before else "."
     found = [paragraph(text), side_by_side(reliability_chart(evaluation), confidence_chart(evaluation))]
     if evaluation.abstention is not None:
-        quiet = evaluation.abstention
-        result = "" if quiet.accuracy is None else f" and is right in {percent(quiet.accuracy)} of these"
-        found.append(
-            paragraph(
-                f"Keeping quiet below a confidence of {quiet.threshold:.2f} (the dashed line), it answers "
-                f"{percent(quiet.answered)} of the {report.noun}{result}."
-            )
-        )
+        found.append(paragraph(_on_silence(evaluation.abstention, report.noun)))
     if evaluation.sets is not None:
         sets = evaluation.sets
         found.append(
@@ -196,6 +189,17 @@ def confidence(report: ReportInput) -> tuple[str, list[Markup]] | None:
             )
         )
     return "Can its confidence be believed?", found
+
+
+def _on_silence(quiet: Abstention, noun: str) -> str:
+    """Say what withholding uncertain answers would change."""
+    if quiet.answered == 1:
+        return f"Asked to withhold uncertain answers, it would still answer about all {noun}."
+    result = "" if quiet.accuracy is None else f" and is right in {percent(quiet.accuracy)} of these"
+    return (
+        f"Keeping quiet below a confidence of {quiet.threshold:.2f} (the dashed line), it answers "
+        f"{percent(quiet.answered)} of the {noun}{result}."
+    )
 
 
 def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
