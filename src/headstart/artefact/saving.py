@@ -35,7 +35,7 @@ def save(model: Model, path: str | Path) -> Path:
             "golden vectors", "a model without", "call model.record_golden([…]) before saving"
         )
     try:
-        _check_place(target)
+        check_place(target)
         with atomic_folder(target) as folder:
             _write(model, golden, folder)
             load(folder)
@@ -47,8 +47,17 @@ def save(model: Model, path: str | Path) -> Path:
     return Path(path)
 
 
-def _check_place(target: Path) -> None:
-    """Only an older artefact may be replaced, and only if nothing else lies in its folder."""
+def check_place(target: Path) -> None:
+    """Make sure that a model may be saved somewhere: worth asking before a long fit.
+
+    Only an older artefact may be replaced, and only if nothing else lies in its folder.
+
+    Args:
+        target: The folder.
+
+    Raises:
+        ArtefactError: Something else is in the way.
+    """
     fix = "name another folder, or move what is there"
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
+from headstart.errors import HeadstartError, missing_extra
+
 EXIT_COULD_NOT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 _KEPT = "what was computed is kept, run the same command again to go on"
 
@@ -38,14 +40,16 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    from headstart.cli.app import app
-    from headstart.errors import HeadstartError, missing_extra
-
     as_json = "--json" in arguments
     try:
+        from headstart.cli.app import app
+
         app(args=list(arguments), prog_name="headstart")
     except SystemExit as end:  # how typer ends, whatever it was
         return _ended(end, as_json)
+    except KeyboardInterrupt:  # before typer was there to notice
+        _tell(f"interrupted; {_KEPT}")
+        return EXIT_INTERRUPTED
     except _Terminated:
         _tell(f"terminated; {_KEPT}")
         return EXIT_TERMINATED
@@ -54,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         return _failed(str(missing_extra(error.name or str(error), "all", "this command")), as_json)
     except OSError as error:
-        return _failed(str(error), as_json)
+        fix = "check the place that is named, and that the disk has room; nothing was lost"
+        return _failed(str(HeadstartError("files that can be read and written", str(error), fix)), as_json)
     return 0
 
 

@@ -49,10 +49,12 @@ def run(
 
     Files that cannot be read are listed and left out.
     """
+    from headstart.artefact.saving import check_place
     from headstart.fitting import Report, fit
 
     started = time.monotonic()
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    check_place(output)
     model = fit(
         dataset,
         backbone=backbone,

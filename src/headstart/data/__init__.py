@@ -2,5 +2,6 @@
 
 from headstart.data.items import Dataset, Item, Problem, Split
 from headstart.data.opening import open
+from headstart.data.pipeline import Pipeline
 
-__all__ = ["Dataset", "Item", "Problem", "Split", "open"]
+__all__ = ["Dataset", "Item", "Pipeline", "Problem", "Split", "open"]

@@ -121,7 +121,8 @@ def fit(
         arrangement = arrange(gathered, folds=use_folds is not None, val_share=val_share, seed=seed)
         with one_core_each():
             fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
-        return build_model(gathered, arrangement, fitted, seconds=time.monotonic() - started, say=say)
+        seconds = time.monotonic() - started
+        return build_model(gathered, arrangement, fitted, seconds=seconds, offline=offline, say=say)
     finally:
         if own_store:
             store.close()

@@ -110,7 +110,7 @@ class Report:
 
 
 def build_model(
-    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seconds: float, say: Say
+    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seconds: float, offline: bool, say: Say
 ) -> Model:
     """Make the model with its golden vectors and its report.
 
@@ -119,13 +119,14 @@ def build_model(
         arrangement: What each item was for.
         fitted: Head, calibration, evaluations.
         seconds: How long the fit took so far, float.
+        offline: Whether to stay off the network.
         say: Where progress is told.
 
     Returns:
         The model.
     """
     card, precision = gathered.card, gathered.engine["precision"]
-    network = backbone_ir(card, lambda: backbones.load(card.name))
+    network = backbone_ir(card, lambda: backbones.load(card.name, offline=offline))
     if precision == "int8":
         network = ir_path(card, "int8")
     model = Model(
