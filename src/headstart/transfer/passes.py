@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -24,6 +24,8 @@ from headstart.progress import track
 from headstart.transfer.store import FeatureStore
 
 _REMEMBER_EVERY = 512
+_Input = tuple[tuple[str, bool], NDArray[np.uint8]]
+"""(digest, whether it is the item's last row), network input."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ def examine(dataset: Dataset, store: FeatureStore, *, progress: bool = True) -> 
         One Facts for each item, in order.
     """
     survey = _Survey(dataset, store, None, frozenset())
-    for _ in survey.inputs("looking at pictures", progress):
-        pass
+    with closing(survey.inputs("looking at pictures", progress)) as inputs:
+        for _ in inputs:
+            pass
     return survey.finish()
 
 
@@ -96,20 +99,30 @@ def extract(
     """
     space = store.space(space_of(card, key))
     survey = _Survey(dataset, store, card.preprocess, frozenset(store.stored(space)), kernel)
-    inputs = survey.inputs(f"features by {card.name}", progress)
-    first = next(inputs, None)
-    computed = 0
-    if first is not None:
-        with store.writer(space, card.features) as writer:
-            rows: list[NDArray[np.float32]] = []
-            for (digest, last), outputs in engine().run(chain([first], inputs), ("features",)):
-                rows.append(outputs["features"])
-                if last:
-                    writer.put(digest, np.stack(rows))
-                    rows = []
-                    computed += 1
-        store.evict()
+    # Closed here, whatever happens: what was learned is then remembered while the store is still open.
+    with closing(survey.inputs(f"features by {card.name}", progress)) as inputs:
+        computed = _compute(inputs, store, space, card.features, engine)
     return Pass(survey.finish(), computed, space)
+
+
+def _compute(
+    inputs: Iterator[_Input], store: FeatureStore, space: str, width: int, engine: Callable[[], Engine]
+) -> int:
+    """Run the network over the inputs, if there are any, and store the rows of each item."""
+    first = next(inputs, None)
+    if first is None:
+        return 0
+    computed = 0
+    with store.writer(space, width) as writer:
+        rows: list[NDArray[np.float32]] = []
+        for (digest, last), outputs in engine().run(chain([first], inputs), ("features",)):
+            rows.append(outputs["features"])
+            if last:
+                writer.put(digest, np.stack(rows))
+                rows = []
+                computed += 1
+    store.evict()
+    return computed
 
 
 def space_of(card: Card, key: dict[str, str]) -> dict[str, Any]:
@@ -141,8 +154,8 @@ class _Survey:
         self._facts: dict[int, Facts] = {}
         self._new: list[_Read] = []
 
-    def inputs(self, label: str, progress: bool) -> Iterator[tuple[tuple[str, bool], NDArray[np.uint8]]]:
-        """Yield ((digest, whether it is the item's last row), network input) of what has to be computed."""
+    def inputs(self, label: str, progress: bool) -> Generator[_Input]:
+        """Yield what has to be computed; reads everything that is not known yet."""
         todo = self._recall()
         started = set(self._have)
         with closing(iter(Pipeline(todo).map(self._read))) as reads:
