@@ -131,7 +131,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `path` only when the block ends well.
 
     An older folder at `path` stays until the new one is complete, is then moved aside, and is
-    removed last: at no instant is there neither.
+    removed last. If that goes wrong it is put back; a kill between the two renames leaves both
+    beside each other under hidden names.
 
     Args:
         path: Where the folder is wanted, a Path.
@@ -145,19 +146,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent))
+        old = temporary.with_suffix(".old")
         try:
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _flush(file)
             temporary.chmod(0o755)
-            old = temporary.with_suffix(".old")
             if path.exists():
                 path.rename(old)
             temporary.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
         finally:
+            if old.exists() and not path.exists():
+                old.rename(path)
             shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:
