@@ -84,6 +84,25 @@ def test_arrays_and_labels_of_other_types(paths: list[str], labels: list[str]) -
     assert classifier.score(arrays, numbers) >= 0.8
 
 
+def test_labels_come_back_as_they_were_given(paths: list[str], labels: list[str]) -> None:
+    for given in (
+        [f" {label} " for label in labels],
+        np.array(labels, object),
+        [x == "along" for x in labels],
+    ):
+        classifier = hs.ImageClassifier(head="centroid").fit(paths, given)
+        assert classifier.classes_.tolist() == np.unique(np.asarray(given)).tolist()
+        assert classifier.predict_proba(paths).sum(1) == pytest.approx(1.0)
+        assert classifier.score(paths, given) >= 0.8
+
+
+def test_labels_that_are_no_classes(paths: list[str], labels: list[str]) -> None:
+    with pytest.raises(DataError, match="blanks"):
+        hs.ImageClassifier(head="centroid").fit(paths, [f"{labels[0]} ", *labels[1:]])
+    with pytest.raises(ValueError, match="label type"):
+        hs.ImageClassifier(head="centroid").fit(paths, np.linspace(0, 1, len(paths)))
+
+
 def test_an_unreadable_picture_is_an_error(paths: list[str], labels: list[str], tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(Path(paths[0]).read_bytes()[:150])

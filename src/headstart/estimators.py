@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from headstart import data
@@ -73,9 +74,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: A picture cannot be read (scikit-learn's contract has no place for a missing one), or
                 there are fewer than two classes.
         """
-        classes = np.unique(np.asarray(y))
-        labels = [str(label) for label in np.asarray(y).tolist()]
+        targets = np.asarray(y)
+        check_classification_targets(targets)
+        labels = [str(label) for label in targets.tolist()]
         dataset = data.open(_sources(X), labels=labels, modality="image")
+        # Opening trims blanks around a label.
+        names = {label: item.label for label, item in zip(labels, dataset, strict=True)}
+        if len(set(names.values())) < len(names):
+            received = ", ".join(map(repr, sorted(names)))[:80]
+            raise DataError("labels that differ in more than blanks", received, "name each class in one way")
         model = fit(
             dataset,
             backbone=self.backbone,
@@ -89,11 +96,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             received = f"{len(left_out)} that cannot be used, first {left_out[0].name}: {left_out[0].reason}"
             raise DataError("pictures that can all be read", received, "leave them out of X and y")
         self.model_: Model = model
-        by_name = {str(label): label for label in classes.tolist()}
-        self._order = [
-            model.labels.index(str(label)) for label in classes.tolist() if str(label) in model.labels
-        ]
-        self.classes_ = np.array([by_name[model.labels[position]] for position in self._order])
+        self.classes_ = np.unique(targets)
+        self._order = [model.labels.index(names[str(label)]) for label in self.classes_.tolist()]
         return self
 
     def predict_proba(self, X: Sequence[Source] | NDArray[np.uint8]) -> NDArray[np.float64]:

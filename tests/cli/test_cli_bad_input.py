@@ -309,3 +309,25 @@ def test_what_was_computed_before_a_signal_is_not_computed_again(
     computed = next(line for line in again.stderr.splitlines() if line.startswith("features: "))
     assert 0 < int(computed.split()[1]) < 800
     assert json.loads(again.stdout)["train_items"] == 800
+
+
+_EARLY = """
+import os, sys
+import headstart.cli as cli
+class Sends:
+    def find_spec(self, name, *_):
+        if name == "headstart.cli.app":
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Sends())
+sys.argv = ["headstart", "doctor"]
+cli.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_command_has_begun(number: signal.Signals, code: int) -> None:
+    run = [sys.executable, "-c", _EARLY.format(number=int(number))]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
