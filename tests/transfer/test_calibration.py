@@ -36,6 +36,15 @@ def test_perfect_and_hopeless_logits_stay_finite() -> None:
         assert np.isfinite(calibration.probabilities(logits)).all()
 
 
+@pytest.mark.parametrize("count", [2, 6, 20, 200])
+def test_a_few_right_answers_are_no_reason_to_be_certain(count: int) -> None:
+    y = np.arange(count) % 2
+    for gap in (0.5, 5.0, 20.0):
+        logits = gap * np.eye(2)[y]
+        confidence = softmax(logits, fit_temperature(logits, y)).max()
+        assert confidence == pytest.approx(1 - 1 / (count + 2), abs=0.02)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 10))
 def test_softmax_is_scipys(seed: int, temperature: float) -> None:
