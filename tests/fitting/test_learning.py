@@ -178,3 +178,9 @@ def test_prediction_sets_hold_what_they_promise(seed: int) -> None:
 def test_wrong_options(wrong: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(OptionError):
         fit(tmp_path, **wrong)
+
+
+def test_a_fold_column_is_filled_or_absent() -> None:
+    y = [0, 1] * 20
+    with pytest.raises(DataError, match="1 of 40 without one"):
+        learned(y, fold=[None, *(str(n % 4) for n in range(39))])

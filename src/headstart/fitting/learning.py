@@ -236,6 +236,10 @@ def _evaluation(
 
 def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
     given = [item.fold for item in dataset if item.split != "test"]
+    without = given.count(None)
+    if 0 < without < len(given):
+        fix = "fill the fold column, or leave it out"
+        raise DataError("a fold for every item or for none", f"{without} of {len(given)} without one", fix)
     if given and all(fold is not None for fold in given) and len(set(given)) > 1:
         return "given"
     return folds
