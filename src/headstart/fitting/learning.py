@@ -138,11 +138,12 @@ def learn(
 ) -> Fitted:
     """Choose, check and fit the head on cached features."""
     data = arrangement.data
-    if len(np.unique(data.y[arrangement.train])) < 2:
+    present = len(np.unique(data.y[arrangement.train]))
+    if present < 2:
         raise DataError(
             "at least two classes in the training part",
-            f"{len(arrangement.train)} training items of one class",
-            "move items of the other classes into train",
+            f"{len(arrangement.train)} usable training items of {present} classes",
+            "add items of other classes to train; headstart inspect lists copies and contradictions",
         )
     evaluations: dict[str, Evaluation] = {}
     refit = data.take(arrangement.refit)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
@@ -179,14 +180,27 @@ def _spread(layer: Layer, present: NDArray[np.int64], classes: int) -> Layer:
     return wide, offset
 
 
-def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None) -> list[Layer]:
+@contextmanager
+def silent_solvers() -> Iterator[None]:
+    """Silence what scikit-learn's solvers say that nobody can act on.
+
+    Stopping at the iteration limit costs nothing measurable here, for calibration follows anyway; and few
+    items of many classes are what they are. Threads share Python's list of filters, so what is silenced in
+    one has to be silent around all of them.
+    """
     from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+        yield
+
+
+def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None) -> list[Layer]:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, class_weight=class_weight, max_iter=_MAX_ITERATIONS, tol=1e-3)
-    with warnings.catch_warnings():
-        # Stopping at the iteration limit costs nothing measurable here: calibration follows anyway.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with silent_solvers():
         model.fit(x, y)
     weight, bias = model.coef_.T, model.intercept_
     if weight.shape[1] == 1:  # two classes: scikit-learn keeps the difference of the two logits
@@ -197,7 +211,6 @@ def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str 
 def _mlp(
     x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int
 ) -> list[Layer]:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     if class_weight is not None:
@@ -206,8 +219,7 @@ def _mlp(
     model = MLPClassifier(
         _HIDDEN, alpha=1 / strength / len(y), early_stopping=bool(enough), max_iter=200, random_state=seed
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with silent_solvers():
         model.fit(x, y)
     (w0, w1), (b0, b1) = model.coefs_, model.intercepts_
     if w1.shape[1] == 1:

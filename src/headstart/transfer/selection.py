@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from headstart.engines.openvino_engine import available_cores
 from headstart.errors import DataError
 from headstart.transfer.calibration import Calibration, fit_temperature, softmax
 from headstart.transfer.features import Features
-from headstart.transfer.heads import Head, Kind, Matrix, fit_head
+from headstart.transfer.heads import Head, Kind, Matrix, fit_head, silent_solvers
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 _SEARCH_ITEMS = 4000
@@ -164,8 +163,6 @@ def _search_subset(data: Labelled, seed: int) -> NDArray[np.int64]:
 def _out_of_fold(
     data: Labelled, folds: NDArray[np.int64], kind: Kind, strength: float, class_weight: str | None, seed: int
 ) -> Matrix:
-    from sklearn.exceptions import ConvergenceWarning
-
     logits = np.zeros((len(data.y), data.classes), np.float32)
 
     def one(fold: int) -> None:
@@ -174,9 +171,7 @@ def _out_of_fold(
         part = data.take(held)
         logits[held] = part.logits(head)
 
-    # Threads share Python's list of warning filters: what `fit_head` silences has to stay silent around all.
-    with warnings.catch_warnings(), ThreadPoolExecutor(available_cores()) as pool:
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with silent_solvers(), ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(one, np.unique(folds)))
     return logits
 
