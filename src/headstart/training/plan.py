@@ -17,9 +17,9 @@ HEAD = "head"
 """The name of the head among the blocks: it is trained in every phase."""
 
 IN_WORDS: dict[Strategy, str] = {
-    "freeze-all": "the network stays as it is, only a new head is fitted (little data, like what it knows)",
-    "fine-tune-late": "the early blocks stay frozen, the late ones are trained (much data, like what it knows)",
-    "cut-early": "the late blocks are cut off, a head is fitted on what is left (little data, unlike what it knows)",
+    "freeze-all": "the network stays as it is, a head is fitted (little data, like what it knows)",
+    "fine-tune-late": "early blocks stay frozen, late ones are trained (much data, like what it knows)",
+    "cut-early": "late blocks are cut off, a head is fitted on the rest (little data, unlike what it knows)",
     "fine-tune-all": "every block is trained, starting from what it knows (much data, unlike what it knows)",
     "scratch": "every block is trained from random numbers: what a pretrained start has to beat",
 }
