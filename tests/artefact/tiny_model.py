@@ -88,7 +88,7 @@ def make_tiny(folder: Path) -> Tiny:
     torch.manual_seed(0)
     backbone = Backbone(card, {"stem": nn.Sequential(nn.Conv2d(3, FEATURES, 3, 2, 1), nn.ReLU())})
     network = folder / "tiny.xml"
-    save_ir(convert(backbone), network)
+    save_ir(convert(backbone, backbone.card), network)
     base = np.repeat(np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220]]), 3, 0)
     noise = generator.integers(-30, 30, (9, 20, 24, 3))
     pictures = np.clip(base[:, None, None] + noise, 0, 255).astype(np.uint8)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engines.precision import Outputs, Precision
+from headstart.engines.precision import POOLED, Outputs, Precision
 from headstart.errors import OptionError
 
 if TYPE_CHECKING:
-    from headstart.backbones.backbone import Backbone
+    from torch import nn
+
     from headstart.backbones.card import Card
 
 K = TypeVar("K")
@@ -47,23 +48,25 @@ class Choice:
 
 def choose(
     card: Card,
-    load: Callable[[], Backbone],
+    load: Callable[[], nn.Module],
     *,
     engine: str = "auto",
     precision: Precision | None = None,
     calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None = None,
+    outputs: tuple[str, ...] = POOLED,
 ) -> Choice:
-    """Decide what runs a backbone.
+    """Decide what runs a backbone, or another network that is made of its blocks.
 
     "auto" takes torch where torch is installed and sees a GPU, OpenVINO otherwise: on a CPU it was
     measured to be 3 to 5 times faster (benchmarks/feature_pass.py).
 
     Args:
-        card: The backbone's card.
+        card: The backbone's card; after `Backbone.cut` or `Backbone.at` that of what is left.
         load: Called for the network only when it is needed.
         engine: "auto", "openvino" or "torch". Defaults to "auto".
         precision: "bf16", "fp32" or "int8". Defaults to None: bf16 where the hardware computes in it.
         calibration: For int8: gives a few hundred prepared inputs to quantise on. Defaults to None.
+        outputs: Names of what the network gives, in its order. Defaults to ("grid", "features").
 
     Returns:
         The choice.
@@ -76,8 +79,8 @@ def choose(
     if engine == "auto":
         engine = "torch" if precision != "int8" and _sees_gpu() else "openvino"
     if engine == "torch":
-        return _torch(load, precision)
-    return _openvino(card, load, precision, calibration)
+        return _torch(load, precision, outputs)
+    return _openvino(card, load, precision, calibration, outputs)
 
 
 def _sees_gpu() -> bool:
@@ -94,26 +97,27 @@ def _sees_gpu() -> bool:
     return best_device() != "cpu"
 
 
-def _torch(load: Callable[[], Backbone], precision: Precision | None) -> Choice:
+def _torch(load: Callable[[], nn.Module], precision: Precision | None, outputs: tuple[str, ...]) -> Choice:
     from headstart.engines.torch_engine import TorchEngine, torch_key
 
-    return Choice(torch_key(precision), lambda: TorchEngine(load(), precision))
+    return Choice(torch_key(precision), lambda: TorchEngine(load(), precision, outputs=outputs))
 
 
 def _openvino(
     card: Card,
-    load: Callable[[], Backbone],
+    load: Callable[[], nn.Module],
     precision: Precision | None,
     calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None,
+    outputs: tuple[str, ...],
 ) -> Choice:
-    from headstart.engines.conversion import backbone_ir, int8_ir
+    from headstart.engines.conversion import int8_ir, network_ir
     from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 
     def start() -> Engine:
         if precision == "int8":
             if calibration is None:
                 raise OptionError("items to quantise the network on", "none", "use bf16 or fp32 here")
-            return OpenVinoEngine(int8_ir(card, load, calibration()), "int8")
-        return OpenVinoEngine(backbone_ir(card, load), precision)
+            return OpenVinoEngine(int8_ir(card, load, calibration(), outputs), "int8")
+        return OpenVinoEngine(network_ir(card, load, outputs), precision)
 
     return Choice(openvino_key(precision), start)

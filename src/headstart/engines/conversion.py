@@ -12,55 +12,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engines.openvino_engine import read_ir, version
+from headstart.engines.precision import POOLED
 from headstart.errors import StorageError, missing_extra
 from headstart.files import atomic_file, cache_dir, digest_json, storage_errors
 
 if TYPE_CHECKING:
-    from headstart.backbones.backbone import Backbone
+    from torch import nn
+
     from headstart.backbones.card import Card
 
 _CONVERSION = 1
 """Changes whenever the same weights would be converted into a network that computes something else."""
 
 
-def ir_path(card: Card, precision: str = "fp32") -> Path:
-    """Return where the IR of a backbone is kept in the cache; it may not exist yet.
+def ir_path(card: Card, precision: str = "fp32", outputs: tuple[str, ...] = POOLED) -> Path:
+    """Return where the IR of a network is kept in the cache; it may not exist yet.
 
     Args:
-        card: The backbone's card.
+        card: The backbone's card; after `Backbone.cut` or `Backbone.at` that of what is left.
         precision: "int8" for the quantised network, anything else for the one in 32 bits. Defaults to "fp32".
+        outputs: What the network gives. Defaults to ("grid", "features").
 
     Returns:
         The Path of the .xml file; the weights are in the .bin file beside it.
     """
     kind = "int8" if precision == "int8" else "fp32"
-    key = digest_json([card.digest, card.preprocess.to_json(), _CONVERSION, version(), kind])
+    what = [card.digest, card.blocks[-1], card.preprocess.to_json(), list(outputs)]
+    key = digest_json([*what, _CONVERSION, version(), kind])
     return cache_dir() / "networks" / f"{card.name.replace('/', '_').replace(':', '_')}-{kind}-{key[:16]}.xml"
 
 
-def backbone_ir(card: Card, load: Callable[[], Backbone]) -> Path:
-    """Return the IR of a backbone, converting it when the cache does not hold it yet.
+def network_ir(card: Card, load: Callable[[], nn.Module], outputs: tuple[str, ...] = POOLED) -> Path:
+    """Return the IR of a network, converting it when the cache does not hold it yet.
 
     Args:
-        card: The backbone's card.
+        card: The backbone's card, as for `ir_path`.
         load: Called for the network only when it has to be converted.
+        outputs: Names of what the network gives, in its order. Defaults to ("grid", "features").
 
     Returns:
-        The Path of the .xml file, whose outputs are named "grid" and "features".
+        The Path of the .xml file, whose outputs have these names.
     """
-    path = ir_path(card)
+    path = ir_path(card, outputs=outputs)
     if not _complete(path):
-        save_ir(convert(load()), path)
+        save_ir(convert(load(), card, outputs), path)
     return path
 
 
-def int8_ir(card: Card, load: Callable[[], Backbone], calibration: Iterable[NDArray[np.uint8]]) -> Path:
+def int8_ir(
+    card: Card,
+    load: Callable[[], nn.Module],
+    calibration: Iterable[NDArray[np.uint8]],
+    outputs: tuple[str, ...] = POOLED,
+) -> Path:
     """Return the int8 IR of a backbone, quantising it on the user's own items when it is not cached.
 
     Args:
         card: The backbone's card.
         load: Called for the network only when needed.
         calibration: Prepared inputs, uint8 [h, w, 3]; 100 to 300 are enough.
+        outputs: As for `network_ir`. Defaults to ("grid", "features").
 
     Returns:
         The Path of the .xml file.
@@ -71,13 +82,13 @@ def int8_ir(card: Card, load: Callable[[], Backbone], calibration: Iterable[NDAr
     References:
         Post-training quantisation as in NNCF, https://github.com/openvinotoolkit/nncf.
     """
-    path = ir_path(card, "int8")
+    path = ir_path(card, "int8", outputs)
     if not _complete(path):
         try:
             import nncf
         except ImportError as error:
             raise missing_extra("nncf", "int8", "int8 features") from error
-        model = read_ir(backbone_ir(card, load))
+        model = read_ir(network_ir(card, load, outputs))
         shape = model.input(0).partial_shape
         shape[0] = 1
         model.reshape(shape)
@@ -89,11 +100,13 @@ def int8_ir(card: Card, load: Callable[[], Backbone], calibration: Iterable[NDAr
     return path
 
 
-def convert(backbone: Backbone) -> Any:
-    """Convert a backbone to an openvino.Model: input "pixels", outputs "grid" and "features".
+def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -> Any:
+    """Convert a network to an openvino.Model: one input, "pixels", and named outputs.
 
     Args:
-        backbone: The network, in evaluation mode.
+        network: From uint8 [n, size, size, 3] to a tensor or a tuple of tensors; in evaluation mode.
+        card: The backbone's card, which says the size.
+        outputs: A name for each result, in order. Defaults to ("grid", "features").
 
     Returns:
         The openvino.Model with a free batch axis.
@@ -101,15 +114,15 @@ def convert(backbone: Backbone) -> Any:
     import openvino
     import torch
 
-    size = backbone.card.preprocess.size
+    size = card.preprocess.size
     example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
         model = openvino.convert_model(
-            backbone, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])]
+            network, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])]
         )
     model.input(0).set_names({"pixels"})
-    for output, name in zip(model.outputs, ("grid", "features"), strict=True):
+    for output, name in zip(model.outputs, outputs, strict=True):
         output.set_names({name})
     return model
 

@@ -7,3 +7,5 @@ from numpy.typing import NDArray
 
 Precision = Literal["bf16", "fp32", "int8"]
 Outputs = dict[str, NDArray[np.float32]]
+POOLED = ("grid", "features")
+"""What a whole backbone gives, in this order; other networks name their own."""

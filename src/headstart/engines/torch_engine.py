@@ -1,4 +1,4 @@
-"""torch: what runs a backbone on any device: CUDA (bf16, channels_last), Apple's MPS, or the CPU."""
+"""torch: what runs a network on any device: CUDA (bf16, channels_last), Apple's MPS, or the CPU."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.engines.precision import Outputs, Precision
+from headstart.engines.precision import POOLED, Outputs, Precision
 from headstart.errors import OptionError
 
 if TYPE_CHECKING:
     import torch
-
-    from headstart.backbones.backbone import Backbone
+    from torch import nn
 
 K = TypeVar("K")
 _BATCH = {"cpu": 16, "mps": 32, "cuda": 128}
@@ -51,14 +50,15 @@ def _default_precision(precision: Precision | None, device: str) -> Precision:
 
 
 class TorchEngine:
-    """Runs a backbone with torch, in batches of one fixed size (the last one is filled up).
+    """Runs a network with torch, in batches of one fixed size (the last one is filled up).
 
     The fixed size keeps a row independent of its neighbours' number: torch chooses its kernels by shape.
 
     Args:
-        backbone: The network.
+        network: From uint8 [n, side, side, 3] to a tensor or a tuple of tensors; a Backbone, say.
         precision: "bf16" or "fp32". Defaults to None: bf16 on CUDA, fp32 elsewhere.
         device: "cuda", "mps" or "cpu". Defaults to None: the best there is.
+        outputs: A name for each result, in order. Defaults to ("grid", "features").
 
     Raises:
         OptionError: A precision that torch does not run here.
@@ -67,16 +67,20 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, backbone: Backbone, precision: Precision | None = None, device: str | None = None
+        self,
+        network: nn.Module,
+        precision: Precision | None = None,
+        device: str | None = None,
+        outputs: tuple[str, ...] = POOLED,
     ) -> None:
         import torch
 
         self.device = device or best_device()
         self.precision = _default_precision(precision, self.device)
         self.batch = _BATCH.get(self.device, 16)
-        self.outputs = ("grid", "features")
-        self._backbone = backbone.to(self.device)
-        self._backbone = self._backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.outputs = outputs
+        self._network = network.to(self.device)
+        self._network = self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def key(self) -> dict[str, str]:
@@ -86,7 +90,7 @@ class TorchEngine:
     def run(
         self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
     ) -> Iterator[tuple[K, Outputs]]:
-        """Run the backbone over a stream of inputs, as `OpenVinoEngine.run` does."""
+        """Run the network over a stream of inputs, as `OpenVinoEngine.run` does."""
         stream = iter(inputs)
         while chunk := list(islice(stream, self.batch)):
             values = np.stack([value for _, value in chunk])
@@ -96,7 +100,7 @@ class TorchEngine:
                 yield key, {name: results[name][row] for name in wanted}
 
     def one(self, value: NDArray[np.uint8], wanted: tuple[str, ...]) -> Outputs:
-        """Run the backbone on a single input, without its batch axis."""
+        """Run the network on a single input, without its batch axis."""
         return next(self.run([(None, value)], wanted))[1]
 
     def _forward(self, values: NDArray[np.uint8]) -> Outputs:
@@ -105,8 +109,9 @@ class TorchEngine:
         pixels = torch.from_numpy(values).to(self.device, non_blocking=True)
         half = self.precision == "bf16"
         with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=half):
-            grid, features = self._backbone(pixels)
-        return {"grid": _to_numpy(grid), "features": _to_numpy(features)}
+            results = self._network(pixels)
+        results = results if isinstance(results, tuple) else (results,)
+        return {name: _to_numpy(result) for name, result in zip(self.outputs, results, strict=True)}
 
 
 def _to_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
