@@ -15,7 +15,8 @@ from toy_weights import Toy
 
 from headstart import backbones
 from headstart.backbones import Preprocess, builtin
-from headstart.backbones.backbone import AveragePool, Backbone, ClassToken
+from headstart.backbones.backbone import AveragePool, Backbone, ClassToken, Depths, MiddlePool
+from headstart.backbones.catalogue import CARDS
 from headstart.errors import BackboneError, OptionError
 
 
@@ -156,3 +157,115 @@ def test_openvino_agrees_at_other_sizes(side: int, toy: Toy) -> None:
     """The padding depends on the side's parity; a conversion at one size must not freeze another's."""
     card = replace(toy.card, preprocess=Preprocess(size=side, mean=(127.0,) * 3, std=(128.0,) * 3))
     assert_openvino_agrees(builtin.build(card, toy.weights))
+
+
+@pytest.mark.parametrize("stop", ["stem", "stage4", "stage7"])
+def test_a_cut_backbone_is_the_prefix(lite: Backbone, stop: str) -> None:
+    short = lite.cut(stop)
+    assert short.card.blocks[-1] == stop
+    assert (short.card.name, short.card.digest, short.card.labels) == (lite.card.name, lite.card.digest, None)
+    assert short.blocks[stop] is lite.blocks[stop]
+    pixels = random_pixels(2, 64)
+    with torch.no_grad():
+        boundary = lite.run_blocks(lite.normalise(pixels), stop=stop)
+        grid, features = short(pixels)
+        assert torch.equal(grid, boundary)
+        assert torch.equal(features, lite.pooled(stop, boundary))
+    assert features.shape == (2, short.card.features)
+    with pytest.raises(BackboneError, match="source classifier"):
+        short.logits(features)
+
+
+def test_cutting_at_the_last_block_changes_nothing(lite: Backbone) -> None:
+    assert lite.cut("head") is lite
+    assert lite.at(224) is lite
+
+
+def test_cutting_at_no_block(lite: Backbone) -> None:
+    with pytest.raises(OptionError, match="choose one of stem"):
+        lite.cut("layer3")
+
+
+def test_the_last_block_is_pooled_as_the_backbone_does() -> None:
+    card = replace(CARDS["vgg16"], blocks=("a", "b"), features=4)
+    norm = nn.LayerNorm(4)
+    nn.init.normal_(norm.weight)
+    network = Backbone(card, {"a": nn.Conv2d(3, 4, 3), "b": nn.Conv2d(4, 4, 3)}, AveragePool(norm))
+    with torch.no_grad():
+        x = network.run_blocks(network.normalise(random_pixels(2, 16)))
+        assert torch.equal(network.pooled("b", x), network.pool(x)[1])
+        assert torch.equal(network.pooled("a", x), x.mean((2, 3)))
+
+
+@settings(deadline=None, max_examples=5)
+@given(side=st.integers(32, 160))
+def test_another_size_shares_the_weights(lite: Backbone, side: int) -> None:
+    other = lite.at(side)
+    assert other.card.preprocess == replace(lite.card.preprocess, size=side)
+    assert other.card.digest == lite.card.digest
+    assert other.blocks["stem"] is lite.blocks["stem"]
+    with torch.no_grad():
+        pixels = random_pixels(1, side)
+        assert torch.equal(other(pixels)[1], lite(pixels)[1])
+
+
+def test_sizes_that_a_network_cannot_see() -> None:
+    with pytest.raises(BackboneError, match=r"pictures of 16 pixels.*use its own size, 224"):
+        backbones.load("vgg16").at(16)  # five poolings leave nothing
+
+
+class Positions(nn.Module):
+    """The front of a transformer: patches of 8 pixels, a class token, embeddings for 17 positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = nn.Conv2d(3, 4, 8, 8)
+        self.places = nn.Parameter(torch.randn(1, 17, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.patch(x).flatten(2).transpose(1, 2)
+        return torch.cat([torch.zeros(len(x), 1, 4), tokens], 1) + self.places
+
+
+def tokens_backbone() -> Backbone:
+    card = replace(CARDS["vgg16"], blocks=("front", "layer"), features=4, preprocess=Preprocess(size=32))
+    return Backbone(card, {"front": Positions(), "layer": nn.Linear(4, 4)}, ClassToken(4))
+
+
+def test_tokens_are_cut_with_their_class_token() -> None:
+    network = tokens_backbone()
+    short = network.cut("front")
+    pixels = random_pixels(2, 32)
+    with torch.no_grad():
+        tokens = network.run_blocks(network.normalise(pixels), stop="front")
+        grid, features = short(pixels)
+    assert torch.equal(features, tokens[:, 0])
+    assert grid.shape == (2, 4, 4, 4)
+    assert torch.equal(grid[0, :, 1, 2], tokens[0, 1 + 4 + 2])
+
+
+def test_a_network_with_positions_of_a_fixed_number_has_one_size() -> None:
+    with pytest.raises(BackboneError, match="use its own size, 32"):
+        tokens_backbone().at(64)
+
+
+def test_grids_with_channels_last_are_understood() -> None:
+    x = torch.randn(2, 3, 3, 5)
+    grid, features = MiddlePool()(x)
+    assert grid.shape == (2, 5, 3, 3)
+    torch.testing.assert_close(features, x.mean((1, 2)))
+    grid, features = MiddlePool()(x.permute(0, 3, 1, 2))
+    torch.testing.assert_close(features, x.mean((1, 2)))
+
+
+def test_all_depths_at_once(lite: Backbone) -> None:
+    depths = Depths(lite)
+    assert list(depths.columns) == list(lite.card.blocks)
+    pixels = random_pixels(2, 64)
+    with torch.no_grad():
+        rows = depths(pixels)
+        assert rows.shape == (2, depths.width)
+        assert torch.equal(rows[:, depths.columns["head"]], lite(pixels)[1])
+        for name in ("stem", "stage3"):
+            assert torch.equal(rows[:, depths.columns[name]], lite.cut(name)(pixels)[1])
+    assert depths.columns["stage1"] == slice(32, 48)

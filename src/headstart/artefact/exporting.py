@@ -139,7 +139,7 @@ def _same_backbone(model: Model) -> Backbone:
             f"others ({backbone.card.digest[:12]}…)",
             "get the weights of that digest, or fit the model again",
         )
-    return backbone
+    return backbone.cut(model.backbone.blocks[-1]).at(model.front_end.preprocess.size)
 
 
 def _with_head(model: Model, backbone: Backbone) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -127,6 +129,92 @@ class Backbone(nn.Module):
             )
         return cast(Tensor, self.classifier(features))
 
+    def pooled(self, name: str, x: Tensor) -> Tensor:
+        """Return the pooled output of a block: one vector for each picture.
+
+        Args:
+            name: Which block, str.
+            x: What it gave: a grid [n, d, h, w] or [n, h, w, d], or tokens [n, t, d].
+
+        Returns:
+            float [n, d]: of the last block the features, of the others the grid's mean or the class token.
+        """
+        pool = self.pool if name == self.card.blocks[-1] else self._middle()
+        return cast(Tensor, pool(x)[1])
+
+    def cut(self, stop: str) -> Backbone:
+        """Return the network up to a block; it shares the weights with this one.
+
+        Name and digest of the card stay: what tells the two apart is their last block.
+
+        Args:
+            stop: Name of the last block that is kept, str.
+
+        Returns:
+            The shorter Backbone, without source classifier; this one itself for its last block.
+
+        Raises:
+            OptionError: There is no such block.
+
+        Example:
+            >>> import headstart as hs
+            >>> early = hs.backbones.load("efficientnet_lite0").cut("stage3")  # doctest: +SKIP
+            >>> early.card.features  # doctest: +SKIP
+            40
+        """
+        kept = self.card.blocks[: self._position(stop, 0) + 1]
+        if len(kept) == len(self.blocks):
+            return self
+        card = replace(self.card, blocks=kept, features=self.widths()[stop], labels=None)
+        return self._sharing(Backbone(card, {name: self.blocks[name] for name in kept}, self._middle()))
+
+    def at(self, size: int) -> Backbone:
+        """Return the network for pictures of another size; it shares the weights with this one.
+
+        Args:
+            size: Side of the pictures, int, in pixels.
+
+        Returns:
+            The Backbone whose card asks for that size; this one itself for its own size.
+
+        Raises:
+            BackboneError: The network works at its own size only (position embeddings of a fixed number),
+                or pictures of that size are too small for it.
+        """
+        own = self.card.preprocess.size
+        if size == own:
+            return self
+        card = replace(self.card, preprocess=replace(self.card.preprocess, size=size))
+        resized = self._sharing(Backbone(card, dict(self.blocks.items()), self.pool, self.classifier))
+        try:
+            resized.widths()
+        except (RuntimeError, ValueError, AssertionError) as error:  # as networks of others complain
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BackboneError(
+                f"a network that sees pictures of {size} pixels",
+                f"{self.card.name!r}, which does not ({reason})",
+                f"use its own size, {own}, or another backbone",
+            ) from error
+        return resized
+
+    def widths(self) -> dict[str, int]:
+        """Return the length of each block's pooled output, {name: int}, found out with one black picture."""
+        size = self.card.preprocess.size
+        found: dict[str, int] = {}
+        with torch.no_grad():
+            x = self.normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=self.mean.device))
+            for name, block in self.blocks.items():
+                x = block(x)
+                found[name] = self.pooled(name, x).shape[1]
+        return found
+
+    def _middle(self) -> MiddlePool:
+        return MiddlePool(getattr(self.pool, "prefix", 0))
+
+    def _sharing(self, other: Backbone) -> Backbone:
+        other.mean, other.std = self.mean, self.std  # wherever this one was moved to
+        return other
+
     def _position(self, name: str | None, default: int) -> int:
         if name is None:
             return default
@@ -169,6 +257,63 @@ class ClassToken(nn.Module):
         """Return (patch tokens as [n, d, rows, rows], class token [n, d]) of tokens [n, t, d]."""
         patches = x[:, self.prefix :].transpose(1, 2)
         return patches.reshape(-1, x.shape[2], self.rows, self.rows), x[:, 0]
+
+
+class MiddlePool(nn.Module):
+    """Pools what any block gives, by its shape: grids, channels first or last, and tokens.
+
+    Args:
+        prefix: Number of tokens before the patches, int; the first of them is the class token. Defaults to 0.
+    """
+
+    def __init__(self, prefix: int = 0) -> None:
+        super().__init__()
+        self.prefix = prefix
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (grid [n, d, rows, columns], its mean or the class token [n, d])."""
+        if x.ndim == 3:
+            side = math.isqrt(x.shape[1] - self.prefix)
+            grid = x[:, self.prefix :].transpose(1, 2).reshape(-1, x.shape[2], side, side)
+            return grid, x[:, 0] if self.prefix else grid.mean((2, 3))
+        # Pictures are squares, so the two equal sides are rows and columns.
+        last = x.shape[1] == x.shape[2] != x.shape[3]
+        grid = x.permute(0, 3, 1, 2) if last else x
+        return grid, grid.mean((2, 3))
+
+
+class Depths(nn.Module):
+    """The pooled outputs of all blocks of a backbone, side by side: every depth in one pass.
+
+    Args:
+        backbone: The network, which is shared, not copied.
+
+    Example:
+        >>> import headstart as hs
+        >>> depths = Depths(hs.backbones.load("efficientnet_lite0"))  # doctest: +SKIP
+        >>> depths.columns["stage1"]  # doctest: +SKIP
+        slice(32, 48, None)
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.columns: dict[str, slice] = {}
+        """Where each block's pooled output is in a row, {name: slice}."""
+        start = 0
+        for name, width in backbone.widths().items():
+            self.columns[name] = slice(start, start + width)
+            start += width
+        self.width = start
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return float [n, sum of widths] of RGB pictures, uint8 [n, h, w, 3]."""
+        x = self.backbone.normalise(pixels)
+        parts = []
+        for name, block in self.backbone.blocks.items():
+            x = block(x)
+            parts.append(self.backbone.pooled(name, x))
+        return torch.cat(parts, 1)
 
 
 def count_and_digest(
