@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headstart.data.items import Dataset, Item
-from headstart.data.manifest import Columns, as_text, open_manifests
+from headstart.data.manifest import Columns, open_manifests
+from headstart.data.targets import as_text
 from headstart.errors import DataError
 
 

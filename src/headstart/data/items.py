@@ -7,13 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+Target = Literal["label", "labels", "number"]
+"""What is to be learned about items: which one class, which of several labels (maybe none), or a number."""
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+Answer = str | tuple[str, ...] | float
+"""What is known about one item: its class, its labels, or its number."""
 
 Source = Path | str | bytes | NDArray[np.uint8]
 """Where an item's content is: a Path to a file, encoded bytes, an array, or (a text item) the text itself."""
@@ -31,6 +38,13 @@ class Item:
         split: "train", "val" or "test". Defaults to None (not decided yet).
         group: Items of one group (author, burst, session) never straddle a split, str. Defaults to None.
         fold: The cross-validation fold that the manifest asks for, str. Defaults to None.
+        labels: Its labels where it may have several, tuple of str; () means none of them. Defaults to None
+            (unlabelled, or one class only).
+        value: Its number, float. Defaults to None.
+
+    Example:
+        >>> Item("a.jpg", b"", labels=("cat", "dog")).tags, Item("b.jpg", b"", value=3.5).answer
+        (('cat', 'dog'), 3.5)
     """
 
     name: str
@@ -39,6 +53,25 @@ class Item:
     split: Split | None = None
     group: str | None = None
     fold: str | None = None
+    labels: tuple[str, ...] | None = None
+    value: float | None = None
+
+    @property
+    def answer(self) -> Answer | None:
+        """What is known about it, whatever the kind; None is unlabelled."""
+        return next((each for each in (self.label, self.labels, self.value) if each is not None), None)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its class or its labels, as a tuple; () for a number."""
+        return (self.labels or ()) if self.label is None else (self.label,)
+
+
+def in_words(answer: Answer | None) -> str:
+    """Return an answer as text: "cat", "cat | dog", "no label", "3.5"; "" for None."""
+    if isinstance(answer, tuple):
+        return " | ".join(answer) or "no label"
+    return "" if answer is None else f"{answer:g}" if isinstance(answer, float) else answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +96,7 @@ class Dataset:
         modality: "image", "text" or "audio".
         root: The folder or manifest that was opened, Path. Defaults to None (made from lists).
         problems: What could not be opened, tuple of Problem. Defaults to ().
+        target: What is to be learned about the items, see `Target`. Defaults to "label".
 
     Example:
         >>> items = Item("a.jpg", Path("a.jpg"), "cat"), Item("b.jpg", Path("b.jpg"), "dog")
@@ -75,6 +109,7 @@ class Dataset:
     modality: str
     root: Path | None = None
     problems: tuple[Problem, ...] = ()
+    target: Target = "label"
 
     def __len__(self) -> int:
         return len(self.items)
@@ -84,8 +119,8 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels that occur, in natural order ("class 2" before "class 10")."""
-        return natural_order({item.label for item in self.items if item.label is not None})
+        """The labels that occur, in natural order ("class 2" before "class 10"); () for numbers."""
+        return natural_order({label for item in self.items for label in item.tags})
 
     @property
     def has_splits(self) -> bool:
@@ -93,8 +128,8 @@ class Dataset:
         return any(item.split is not None for item in self.items)
 
     def counts(self) -> dict[str, int]:
-        """Return how many items each class has, in the order of `classes`."""
-        found = Counter(item.label for item in self.items)
+        """Return how many items have each label, in the order of `classes`."""
+        found = Counter(label for item in self.items for label in item.tags)
         return {label: found[label] for label in self.classes}
 
     def only(self, split: Split) -> Dataset:

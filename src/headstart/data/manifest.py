@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.data.folder import shown, unique_names
-from headstart.data.items import SPLITS, Dataset, Item, Problem, Split
+from headstart.data.items import SPLITS, Answer, Dataset, Problem, Split, Target, in_words
 from headstart.data.kinds import SPLIT_WORDS, SUFFIXES, is_clutter, modality_of, suffix
 from headstart.data.tables import Table, read_table
+from headstart.data.targets import as_text, make_item, read_answer
 from headstart.errors import DataError
 
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -40,6 +41,7 @@ def open_manifests(
     columns: Columns = Columns(),
     modality: str | None = None,
     root: Path | None = None,
+    target: Target | None = None,
 ) -> Dataset:
     """Open one manifest, or one for each split.
 
@@ -48,6 +50,8 @@ def open_manifests(
         columns: The names of the columns. Defaults to those of `Columns`.
         modality: "image", "text" or "audio". Defaults to None (what most suffixes say).
         root: What the data set is called after, Path. Defaults to None (the first manifest).
+        target: What the label column holds. Defaults to None: several labels where its cells are lists,
+            otherwise one label.
 
     Returns:
         The data set, in the order of the rows.
@@ -59,15 +63,18 @@ def open_manifests(
         >>> import tempfile
         >>> table = Path(tempfile.mkdtemp()) / "train.jsonl"
         >>> _ = table.write_text('{"text": "good", "label": 1}\\n{"text": "bad", "label": 0}\\n')
-        >>> open_manifests({table: "train"}).items[0]
-        Item(name='train.jsonl:1', source='good', label='1', split='train', group=None, fold=None)
+        >>> data = open_manifests({table: "train"})
+        >>> data.items[0].name, data.items[0].source, data.items[0].label, data.items[0].split
+        ('train.jsonl:1', 'good', '1', 'train')
     """
     rows: list[_Row] = []
     problems: list[Problem] = []
-    for path, split in tables.items():
-        reader = _Reader(read_table(path), columns, split, modality)
+    readers = [_Reader(read_table(path), columns, split, modality) for path, split in tables.items()]
+    if target is None:
+        target = "labels" if all(reader.has_lists for reader in readers) else "label"
+    for reader in readers:
         problems += reader.table.problems
-        rows += reader.rows(problems)
+        rows += reader.rows(target, problems)
     rows = _without_repeats(rows, problems)
     if not rows:
         received = f"none that can be used; the first problem: {problems[0].reason}" if problems else "none"
@@ -85,17 +92,17 @@ def open_manifests(
         modality = (modality_of(paths) or "image") if paths else "text"
     names = unique_names(row.name for row in rows)
     items = tuple(
-        Item(name, row.source, row.label, row.split, row.group, row.fold)
+        make_item(name, row.source, row.answer, split=row.split, group=row.group, fold=row.fold)
         for name, row in zip(names, rows, strict=True)
     )
-    return Dataset(items, modality, root or next(iter(tables)), tuple(problems))
+    return Dataset(items, modality, root or next(iter(tables)), tuple(problems), target)
 
 
 class _Row(NamedTuple):
     place: str
     name: str
     source: Path | str
-    label: str
+    answer: Answer
     split: Split | None
     group: str | None
     fold: str | None
@@ -123,20 +130,28 @@ class _Reader:
             for kind in ("split", "group", "fold")
         }
 
-    def rows(self, problems: list[Problem]) -> Iterator[_Row]:
+    @property
+    def has_lists(self) -> bool:
+        """Whether the label column holds lists: then items have several labels."""
+        cells = [cell for _, row in self.table.rows if (cell := row.get(self.label)) is not None]
+        return bool(cells) and all(isinstance(cell, list) for cell in cells)
+
+    def rows(self, target: Target, problems: list[Problem]) -> Iterator[_Row]:
         """Yield the rows that can be used; say of the others why not."""
         for number, cells in self.table.rows:
             place = f"{self.table.path.name}:{number}"
-            row = self._row(place, cells)
+            row = self._row(place, cells, target)
             if isinstance(row, _Row):
                 yield row
             else:
                 problems.append(Problem(place, row))
 
-    def _row(self, place: str, cells: Mapping[str, Any]) -> _Row | str:
-        label = as_text(cells.get(self.label))
-        if not label:
-            return "has no label" if label == "" else "has a label that is not a single value"
+    def _row(self, place: str, cells: Mapping[str, Any], target: Target) -> _Row | str:
+        if self.label not in cells:
+            return "has no label"
+        answer, reason = read_answer(cells[self.label], target)
+        if answer is None:
+            return reason
         given = as_text(cells.get(self.source), strip=False)
         if not given or not given.strip():
             return f"has no {self.source}"
@@ -150,7 +165,7 @@ class _Reader:
             if isinstance(found, str):
                 return found
             source, name = found, self.finder.name(found)
-        return _Row(place, name, source, label, self._split(split, place), group, fold)
+        return _Row(place, name, source, answer, self._split(split, place), group, fold)
 
     def _split(self, word: str | None, place: str) -> Split | None:
         if word is None:
@@ -187,35 +202,6 @@ class _Reader:
         have = ", ".join(self.table.columns) or "no column"
         fix = f"rename a column, or name it with {option} ({option[2:].replace('-', '_')}=)"
         return DataError(f"a column '{name}' in '{self.table.path.name}'", f"the columns {have}", fix)
-
-
-def as_text(value: Any, *, strip: bool = True) -> str | None:
-    """Return a cell as a string: 1, 1.0 and "1" are all "1"; an absent or NaN cell is "".
-
-    Args:
-        value: The cell, any type.
-        strip: Whether blanks around strings go. Defaults to True.
-
-    Returns:
-        The string; None if the cell is a list or a structure.
-
-    Example:
-        >>> as_text(1.0), as_text(" cat "), as_text(True), as_text(None), as_text([1])
-        ('1', 'cat', 'true', '', None)
-    """
-    if isinstance(value, str):
-        return value.strip() if strip else value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        if value != value:
-            return ""
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, (list, tuple, dict, set, bytes)):
-        return None
-    return str(value)
 
 
 class Finder:
@@ -285,8 +271,8 @@ def _without_repeats(rows: Iterable[_Row], problems: list[Problem]) -> list[_Row
     kept = []
     for same in by_source.values():
         first = max(same, key=_protection)
-        if len({row.label for row in same}) > 1:
-            labels = ", ".join(dict.fromkeys(row.label for row in same))
+        if len({row.answer for row in same}) > 1:
+            labels = ", ".join(dict.fromkeys(in_words(row.answer) for row in same))
             problems.append(
                 Problem(first.name, f"is listed with different labels ({labels}), so it is left out")
             )
@@ -303,6 +289,6 @@ def _protection(row: _Row) -> int:
 
 
 def _groups_are_labels(rows: Sequence[_Row]) -> bool:
-    pairs = {(row.label, row.group) for row in rows}
-    labels, groups = {label for label, _ in pairs}, {group for _, group in pairs}
+    pairs = {(row.answer, row.group) for row in rows}
+    labels, groups = {answer for answer, _ in pairs}, {group for _, group in pairs}
     return len(labels) > 1 and None not in groups and len(pairs) == len(labels) == len(groups) < len(rows)

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.folder import open_folder, shown, unique_names
-from headstart.data.items import Dataset, Item, Source, Split, natural_order
+from headstart.data.items import TARGETS, Answer, Dataset, Item, Source, Split, Target, natural_order
 from headstart.data.kinds import SPLIT_WORDS, check_modality, is_clutter, modality_of, suffix, table_format
-from headstart.data.manifest import Columns, as_text, open_manifests
+from headstart.data.manifest import Columns, open_manifests
+from headstart.data.targets import make_item, read_answer
 from headstart.errors import DataError, OptionError
 
 
@@ -21,6 +22,7 @@ def open(
     source: Dataset | Path | str | NDArray[Any] | Iterable[Source],
     *,
     labels: Iterable[Any] | None = None,
+    target: Target | None = None,
     modality: str | None = None,
     path_column: str = "path",
     text_column: str = "text",
@@ -40,7 +42,11 @@ def open(
     Args:
         source: A folder or file (Path or str), a list of paths, texts, encoded bytes or arrays, a
             uint8 array [n, h, w, 3], or a Dataset (returned as it is).
-        labels: The labels of a list or array, one for each. Defaults to None (unlabelled).
+        labels: What is known about each of a list or array: a label, a list of labels, or a number.
+            Defaults to None (unlabelled).
+        target: "label" (one class an item), "labels" (several or none; in a manifest a list, or text with
+            "|" or ";" between them), or "number". Defaults to None: "labels" where lists of labels are
+            given, otherwise "label".
         modality: "image", "text" or "audio". Defaults to None (what most file suffixes say).
         path_column: Manifest column with the files. Defaults to "path".
         text_column: Manifest column with the texts. Defaults to "text".
@@ -54,14 +60,18 @@ def open(
 
     Raises:
         DataError: There is nothing that can be used, or a manifest lacks a column.
-        OptionError: Labels were given for something that has its own, or the modality is unknown.
+        OptionError: Labels were given for something that has its own, the modality or the target is
+            unknown, or folders of classes are to give something else than a label.
 
     Example:
         >>> import numpy as np
         >>> open(np.zeros((2, 8, 8, 3), np.uint8), labels=["cat", "dog"]).counts()
         {'cat': 1, 'dog': 1}
+        >>> open([b"a", b"b"], labels=[["cat", "dog"], []], modality="image").items[1].labels
+        ()
     """
     check_modality(modality)
+    _check_target(source, target)
     if isinstance(source, (Dataset, str, os.PathLike)) and labels is not None:
         raise OptionError(
             "labels only beside a list or an array",
@@ -71,18 +81,26 @@ def open(
     if isinstance(source, Dataset):
         return source
     if not isinstance(source, (str, os.PathLike)):
-        return _open_list(source, labels, modality)
+        return _open_list(source, labels, modality, target)
     path = Path(source)
     columns = Columns(path_column, text_column, label_column, group_column, fold_column, split_column)
     if path.is_dir():
         tables = _manifests_in(path)
-        return open_manifests(tables, columns, modality, path) if tables else open_folder(path, modality)
+        if tables:
+            return open_manifests(tables, columns, modality, path, target)
+        if target in ("labels", "number"):
+            raise OptionError(
+                f"a manifest with a label column, for the target {target}",
+                f"a folder for each class, '{shown(path.name)}'",
+                "write a CSV file with the columns path and label",
+            )
+        return open_folder(path, modality)
     if not os.path.isfile(path):  # noqa: PTH113 — never raises
         raise DataError(
             "a folder, manifest or file", f"'{shown(str(path))}', which does not exist", "check the path"
         )
     if table_format(path.name):
-        return open_manifests({path: None}, columns, modality)
+        return open_manifests({path: None}, columns, modality, target=target)
     if modality is None and suffix(path.name) and modality_of([path.name]) is None:
         fix = "name a folder, a manifest (.csv, .tsv, .jsonl, .parquet) or a picture"
         raise DataError("a file of a known kind", f"'{shown(path.name)}'", fix)
@@ -124,21 +142,28 @@ def _manifests_in(folder: Path) -> dict[Path, Split | None]:
 
 
 def _open_list(
-    source: NDArray[Any] | Iterable[Source], labels: Iterable[Any] | None, modality: str | None
+    source: NDArray[Any] | Iterable[Source],
+    labels: Iterable[Any] | None,
+    modality: str | None,
+    target: Target | None,
 ) -> Dataset:
     contents = _contents(source)
     if not contents:
         raise DataError("at least one item", "an empty list", "give some paths, texts, bytes or arrays")
     if modality is None:
         modality = _modality_of_list(contents)
-    given: Sequence[str | None] = [None] * len(contents) if labels is None else _labels(labels, len(contents))
+    given: Sequence[Answer | None] = [None] * len(contents)
+    if labels is not None:
+        values = [each.item() if isinstance(each, np.generic) else each for each in labels]
+        target = target or ("labels" if values and all(map(_is_list, values)) else "label")
+        given = _answers(values, len(contents), target)
     sources = [Path(each) if isinstance(each, str) and modality != "text" else each for each in contents]
     names = unique_names(
         shown(each.as_posix()) if isinstance(each, Path) else f"item {index}"
         for index, each in enumerate(sources)
     )
-    items = (Item(*each) for each in zip(names, sources, given, strict=True))
-    return Dataset(tuple(items), modality)
+    items = (make_item(*each) for each in zip(names, sources, given, strict=True))
+    return Dataset(tuple(items), modality, target=target or "label")
 
 
 def _contents(source: NDArray[Any] | Iterable[Source]) -> list[Source]:
@@ -173,18 +198,30 @@ def _modality_of_list(contents: Sequence[Source]) -> str:
     return found or "image"
 
 
-def _labels(labels: Iterable[Any], count: int) -> list[str]:
-    values = [each.item() if isinstance(each, np.generic) else each for each in labels]
+def _answers(values: Sequence[Any], count: int, target: Target) -> list[Answer]:
     if len(values) != count:
         raise DataError(
             f"a label for each of the {count} items", f"{len(values)} labels", "give as many of both"
         )
     result = []
     for index, value in enumerate(values):
-        text = as_text(value)
-        if not text:
+        answer, _ = read_answer(list(value) if isinstance(value, np.ndarray) else value, target)
+        if answer is None:
+            what = "a finite number" if target == "number" else "a label"
             raise DataError(
-                "a label for each item", f"{value!r} at position {index}", "leave the item out or label it"
+                f"{what} for each item", f"{value!r} at position {index}", "leave the item out or label it"
             )
-        result.append(text)
+        result.append(answer)
     return result
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set, np.ndarray))
+
+
+def _check_target(source: object, target: Target | None) -> None:
+    if target is not None and target not in TARGETS:
+        raise OptionError(f"a target that is one of {', '.join(TARGETS)}", repr(target), "choose one of them")
+    if isinstance(source, Dataset) and target not in (None, source.target):
+        fix = f"open it with target={target!r}"
+        raise OptionError(f"a data set opened for the target {target}", f"one for {source.target}", fix)

@@ -9,16 +9,49 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.items import Dataset, Split
+from headstart.data.items import Dataset, Item, Split
 from headstart.errors import DataError, OptionError
 
 Label = str | None
+Stratum = Label | tuple[str, ...]
+"""What a part of the items should have its share of: a class, or several labels at once; () counts as one."""
 Group = str | int | None
 _Unit = tuple[list[int], Counter[Label]]  # the items that stay together, and how many of each class they are
 
 
+def strata(items: Sequence[Item]) -> list[Stratum]:
+    """Return what splits and folds should have their share of, for each item.
+
+    Args:
+        items: With a label, several labels, or a number each.
+
+    Returns:
+        The class, the labels, or the part of the ordered numbers that it is in.
+
+    Example:
+        >>> from headstart.data.items import Item
+        >>> strata([Item("a", b"", value=float(n)) for n in range(4)])
+        ['part 1', 'part 1', 'part 2', 'part 2']
+    """
+    numbers = [item.value for item in items if item.value is not None]
+    if len(numbers) < len(items) or not items:
+        return [item.label if item.labels is None else item.labels for item in items]
+    return quantile_strata(numbers)
+
+
+def quantile_strata(numbers: Sequence[float] | NDArray[np.floating]) -> list[Stratum]:
+    """Return which part of the ordered numbers each belongs to: ten parts, fewer where they are few.
+
+    Parts have about ten numbers at least. Equal numbers are in the same part.
+    """
+    values = np.asarray(numbers, np.float64)
+    parts = int(np.clip(len(values) // 10, 2, 10))
+    edges = np.quantile(values, np.arange(1, parts) / parts)
+    return [f"part {part + 1}" for part in np.searchsorted(edges, values).tolist()]
+
+
 def assign_splits(
-    labels: Sequence[Label],
+    labels: Sequence[Stratum],
     groups: Sequence[Group] | None = None,
     *,
     val_share: float = 0.2,
@@ -33,7 +66,8 @@ def assign_splits(
     by its position.
 
     Args:
-        labels: The class of each item, str or None.
+        labels: The class of each item, str or None; or its labels, tuple of str: then each label gets its
+            share, in the spirit of iterative stratification.
         groups: The group of each item, str or int; None for an item on its own. Defaults to None
             (all on their own).
         val_share: The part of each class that goes to val, float between 0 and 1. Defaults to 0.2.
@@ -45,6 +79,9 @@ def assign_splits(
     Raises:
         OptionError: val_share is not between 0 and 1, or labels and groups differ in number.
 
+    References:
+        Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML 2011.
+
     Example:
         >>> splits = assign_splits(["cat"] * 10 + ["dog"] * 5)
         >>> splits[:10].count("val"), splits[10:].count("val")
@@ -53,7 +90,7 @@ def assign_splits(
     if not 0 < val_share < 1:
         raise OptionError("a share for val between 0 and 1", str(val_share), "the usual share is 0.2")
     units = _units(labels, groups, seed)
-    total = Counter(labels)
+    total = _count(labels)
     carriers = Counter(label for _, counts in units for label in counts)
     # A class that is in several groups gets at least one item in val.
     target = {c: max(val_share * n, 1.0 if carriers[c] > 1 else 0.0) for c, n in total.items()}
@@ -105,14 +142,14 @@ def settle_splits(data: Dataset, *, val_share: float = 0.2, seed: int = 0) -> Da
         loose = [i for i, item in enumerate(data) if splits[i] == "train" and item.group not in home]
         items = [data.items[i] for i in loose]
         groups = [f"item {item.name}" if item.group is None else f"group {item.group}" for item in items]
-        divided = assign_splits([item.label for item in items], groups, val_share=val_share, seed=seed)
+        divided = assign_splits(strata(items), groups, val_share=val_share, seed=seed)
         for position, split in zip(loose, divided, strict=True):
             splits[position] = split
     return data.with_splits(splits)
 
 
 def make_folds(
-    labels: Sequence[Label],
+    labels: Sequence[Stratum],
     groups: Sequence[Group] | None = None,
     *,
     folds: int = 5,
@@ -125,7 +162,7 @@ def make_folds(
     accepts classes with fewer items than folds.
 
     Args:
-        labels: The class of each item, str or None.
+        labels: The class of each item, str or None; or its labels, tuple of str.
         groups: The group of each item, str or int; None for an item on its own. Defaults to None.
         folds: How many folds, int, at least 2. Defaults to 5.
         seed: Which of the many such divisions, int. Defaults to 0.
@@ -146,7 +183,7 @@ def make_folds(
     units = _units(labels, groups, seed)
     if len(units) < folds:
         raise DataError(f"at least {folds} groups for {folds} folds", str(len(units)), "ask for fewer folds")
-    total = Counter(labels)
+    total = _count(labels)
     held: list[Counter[Label]] = [Counter() for _ in range(folds)]
     sizes = [0] * folds
     result = np.zeros(len(labels), np.int64)
@@ -165,7 +202,15 @@ def make_folds(
     return result
 
 
-def _units(labels: Sequence[Label], groups: Sequence[Group] | None, seed: int) -> list[_Unit]:
+def _tags(label: Stratum) -> Sequence[Label]:
+    return (label or (None,)) if isinstance(label, tuple) else (label,)
+
+
+def _count(labels: Iterable[Stratum]) -> Counter[Label]:
+    return Counter(tag for label in labels for tag in _tags(label))
+
+
+def _units(labels: Sequence[Stratum], groups: Sequence[Group] | None, seed: int) -> list[_Unit]:
     """Return the groups in an order that depends on the seed and their names only."""
     if groups is not None and len(groups) != len(labels):
         raise OptionError(
@@ -180,7 +225,7 @@ def _units(labels: Sequence[Label], groups: Sequence[Group] | None, seed: int) -
         text = f"{seed}/{name!r}"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), text
 
-    return [(members[name], Counter(labels[i] for i in members[name])) for name in sorted(members, key=order)]
+    return [(members[name], _count(labels[i] for i in members[name])) for name in sorted(members, key=order)]
 
 
 def _repair(
