@@ -13,8 +13,8 @@ from headstart.images.augmentation import Augmentation
 Strategy = Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
-HEAD = "head"
-"""The name of the head among the blocks: it is trained in every phase."""
+HEAD = "new-head"
+"""The name of the head among the blocks: it is trained in every phase. Networks have blocks called "head"."""
 
 IN_WORDS: dict[Strategy, str] = {
     "freeze-all": "the network stays as it is, a head is fitted (little data, like what it knows)",
@@ -136,7 +136,7 @@ class Phase:
     Args:
         name: What people call it, str.
         epochs: How often every training item is seen, int.
-        rates: Peak learning rate of each trained block and of "head", {name: float}. The blocks are whole
+        rates: Peak learning rate of each trained block and of "new-head", {name: float}. The blocks are whole
             and the last ones of the network, without gaps.
         augment: How pictures are distorted. Defaults to None (not at all).
         views: How many distorted views of an item the frozen blocks see, once; the epochs use them in turn,
@@ -146,8 +146,8 @@ class Phase:
         OptionError: A value outside its range.
 
     Example:
-        >>> Phase("late", 4, {"stage7": 1e-4, "head": 1e-3}).trainable
-        ('stage7',)
+        >>> Phase("late", 4, {"stage7": 1e-4, "head": 1e-4, "new-head": 1e-3}).trainable
+        ('stage7', 'head')
     """
 
     name: str
@@ -158,7 +158,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         _check("at least one epoch in a phase", _is_int(self.epochs) and self.epochs >= 1, self.epochs)
-        _check("a learning rate for the head", HEAD in self.rates, dict(self.rates))
+        _check(f"a learning rate for {HEAD!r}, the head that is fitted", HEAD in self.rates, dict(self.rates))
         rates = self.rates.values()
         _check("positive learning rates", all(_is_number(r) and r > 0 for r in rates), dict(self.rates))
         _check("0 or more views", _is_int(self.views) and self.views >= 0, self.views)
