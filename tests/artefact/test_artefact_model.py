@@ -258,7 +258,7 @@ def test_real_photographs(photos: dict[str, Any], tmp_path: Path) -> None:
     from headstart import backbones
     from headstart.artefact import load
     from headstart.artefact.schema import FrontEnd
-    from headstart.engines.conversion import network_ir
+    from headstart.engines.conversion import backbone_ir
     from headstart.transfer.heads import Head, fit_head
 
     card = backbones.card("efficientnet_lite0")
@@ -267,7 +267,7 @@ def test_real_photographs(photos: dict[str, Any], tmp_path: Path) -> None:
         "modality": "image",
         "front_end": FrontEnd(card.preprocess),
         "backbone": card,
-        "network": network_ir(card, lambda: backbones.load(card.name)),
+        "network": backbone_ir(card, lambda: backbones.load(card.name)),
         "calibration": Calibration(1.0, Conformal(0.9, 0.1), Abstention(0.99, 0.5, 1.0)),
     }
     blank = Head("linear", ((np.zeros((1280, 2), np.float32), np.zeros(2, np.float32)),))

@@ -16,7 +16,7 @@ from headstart import backbones
 from headstart.backbones import Card, Preprocess
 from headstart.backbones.backbone import Backbone
 from headstart.engines.choosing import choose
-from headstart.engines.conversion import convert, int8_ir, ir_path, network_ir, save_ir
+from headstart.engines.conversion import convert, int8_ir, ir_path, backbone_ir, save_ir
 from headstart.engines.openvino_engine import OpenVinoEngine, has_bf16, read_ir
 from headstart.engines.torch_engine import TorchEngine
 from headstart.errors import ArtefactError, OptionError
@@ -112,11 +112,11 @@ def test_the_network_is_converted_once() -> None:
         calls.append(1)
         return toy()
 
-    first = network_ir(toy().card, load)
-    assert network_ir(toy().card, load) == first
+    first = backbone_ir(toy().card, load)
+    assert backbone_ir(toy().card, load) == first
     assert len(calls) == 1
     first.with_suffix(".bin").unlink()
-    network_ir(toy().card, load)
+    backbone_ir(toy().card, load)
     assert len(calls) == 2
     assert ir_path(toy(1).card) != first
 
@@ -167,7 +167,7 @@ def lite_inputs(photos: dict[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def test_lite_in_bf16_is_close_to_fp32_on_photographs(lite_inputs: NDArray[np.uint8]) -> None:
     if not has_bf16():
         pytest.skip("this CPU does not compute in bfloat16")
-    path = network_ir(backbones.card(LITE), lambda: backbones.load(LITE))
+    path = backbone_ir(backbones.card(LITE), lambda: backbones.load(LITE))
     exact = features(OpenVinoEngine(path, "fp32"), lite_inputs)
     half = features(OpenVinoEngine(path, "bf16"), lite_inputs)
     assert np.median(cosine(exact, half)) >= 0.999
@@ -177,7 +177,7 @@ def test_lite_in_bf16_is_close_to_fp32_on_photographs(lite_inputs: NDArray[np.ui
 
 
 def test_lite_in_int8_is_close_to_fp32_on_photographs(lite_inputs: NDArray[np.uint8]) -> None:
-    path = network_ir(backbones.card(LITE), lambda: backbones.load(LITE))
+    path = backbone_ir(backbones.card(LITE), lambda: backbones.load(LITE))
     quantised = int8_ir(backbones.card(LITE), lambda: backbones.load(LITE), list(lite_inputs))
     exact = features(OpenVinoEngine(path, "fp32"), lite_inputs)
     assert np.median(cosine(exact, features(OpenVinoEngine(quantised, "int8"), lite_inputs))) >= 0.9

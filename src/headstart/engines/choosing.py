@@ -110,7 +110,7 @@ def _openvino(
     calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None,
     outputs: tuple[str, ...],
 ) -> Choice:
-    from headstart.engines.conversion import int8_ir, network_ir
+    from headstart.engines.conversion import int8_ir, backbone_ir
     from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 
     def start() -> Engine:
@@ -118,6 +118,6 @@ def _openvino(
             if calibration is None:
                 raise OptionError("items to quantise the network on", "none", "use bf16 or fp32 here")
             return OpenVinoEngine(int8_ir(card, load, calibration(), outputs), "int8")
-        return OpenVinoEngine(network_ir(card, load, outputs), precision)
+        return OpenVinoEngine(backbone_ir(card, load, outputs), precision)
 
     return Choice(openvino_key(precision), start)

@@ -42,7 +42,7 @@ def ir_path(card: Card, precision: str = "fp32", outputs: tuple[str, ...] = POOL
     return cache_dir() / "networks" / f"{card.name.replace('/', '_').replace(':', '_')}-{kind}-{key[:16]}.xml"
 
 
-def network_ir(card: Card, load: Callable[[], nn.Module], outputs: tuple[str, ...] = POOLED) -> Path:
+def backbone_ir(card: Card, load: Callable[[], nn.Module], outputs: tuple[str, ...] = POOLED) -> Path:
     """Return the IR of a network, converting it when the cache does not hold it yet.
 
     Args:
@@ -71,7 +71,7 @@ def int8_ir(
         card: The backbone's card.
         load: Called for the network only when needed.
         calibration: Prepared inputs, uint8 [h, w, 3]; 100 to 300 are enough.
-        outputs: As for `network_ir`. Defaults to ("grid", "features").
+        outputs: As for `backbone_ir`. Defaults to ("grid", "features").
 
     Returns:
         The Path of the .xml file.
@@ -88,7 +88,7 @@ def int8_ir(
             import nncf
         except ImportError as error:
             raise missing_extra("nncf", "int8", "int8 features") from error
-        model = read_ir(network_ir(card, load, outputs))
+        model = read_ir(backbone_ir(card, load, outputs))
         shape = model.input(0).partial_shape
         shape[0] = 1
         model.reshape(shape)

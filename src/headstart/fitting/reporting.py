@@ -15,7 +15,7 @@ from headstart.artefact.golden import choose
 from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
 from headstart.data.items import Dataset
-from headstart.engines.conversion import ir_path, network_ir
+from headstart.engines.conversion import ir_path, backbone_ir
 from headstart.errors import DecodeError
 from headstart.evaluation.label_errors import LabelIssue, find_label_issues
 from headstart.evaluation.report import headline, report_html, report_json
@@ -126,7 +126,7 @@ def build_model(
         The model.
     """
     card, precision = gathered.card, gathered.engine["precision"]
-    network = network_ir(card, lambda: backbones.load(card.name, offline=offline))
+    network = backbone_ir(card, lambda: backbones.load(card.name, offline=offline))
     if precision == "int8":
         network = ir_path(card, "int8")
     model = Model(

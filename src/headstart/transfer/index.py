@@ -10,12 +10,13 @@ from types import TracebackType
 
 from headstart.errors import StorageError
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtime INT, digest TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts(kind TEXT, digest TEXT, value TEXT, PRIMARY KEY(kind, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spaces(id TEXT PRIMARY KEY, description TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shards(name TEXT PRIMARY KEY, space TEXT, width INT, used REAL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shards(name TEXT PRIMARY KEY, space TEXT, width INT, dtype TEXT,
+    used REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rows(space TEXT, digest TEXT, shard TEXT, start INT, count INT, crc INT,
     PRIMARY KEY(space, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leases(shard TEXT, owner TEXT, pid INT, born REAL,

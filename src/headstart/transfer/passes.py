@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,14 +18,50 @@ from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
 from headstart.engines.choosing import Engine
 from headstart.errors import DecodeError
+from headstart.images.augmentation import Augmentation, canvas
 from headstart.images.preprocess import Kernel
 from headstart.modalities import modality
 from headstart.progress import track
+from headstart.transfer.shards import Kind, Writer
 from headstart.transfer.store import FeatureStore
 
 _REMEMBER_EVERY = 512
-_Input = tuple[tuple[str, bool], NDArray[np.uint8]]
-"""(digest, whether it is the item's last row), network input."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network is asked for, and how it is kept.
+
+    Args:
+        name: The engine's output, str, such as "features".
+        width: Numbers in a row, int: the output is flattened.
+        dtype: What they are stored as, "float32" or "float16". Defaults to "float32".
+    """
+
+    name: str
+    width: int
+    dtype: Kind = "float32"
+
+
+@dataclass(frozen=True)
+class View:
+    """One distorted view of each item: what `augment` makes of it with the key (seed, number, item).
+
+    The item's part of the key comes from its content, so a view stays what it is when items are added.
+
+    Args:
+        augmentation: How items are distorted.
+        seed: Of the whole run, int.
+        number: Which of the views it is, int.
+    """
+
+    augmentation: Augmentation
+    seed: int
+    number: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return {"augmentation": self.augmentation.to_json(), "seed": self.seed, "number": self.number}
 
 
 @dataclass(frozen=True)
@@ -34,13 +70,30 @@ class Pass:
 
     Args:
         facts: One for each item of the data set, in its order.
-        computed: How many items went through the network, int.
-        space: The store's space that holds the rows, str; "" when no features were asked for.
+        computed: How many rows' worth of items went through the network, int: an item counts once a view.
+        spaces: The store's space that holds the rows of each view, str; none when no rows were asked for.
     """
 
     facts: list[Facts]
     computed: int
+    spaces: tuple[str, ...]
+
+    @property
+    def space(self) -> str:
+        """The space of the first view, which mostly is the only one."""
+        return self.spaces[0]
+
+
+@dataclass(frozen=True)
+class _Key:
+    """Of one network input: whose it is, for which space, and whether it is the item's last row there."""
+
+    digest: str
     space: str
+    last: bool
+
+
+_Input = tuple[_Key, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +102,8 @@ class _Read:
 
     position: int
     facts: Facts
-    rows: NDArray[np.uint8] | None
+    rows: dict[str, NDArray[np.uint8]]
+    """Network inputs, uint8 [rows, side, side, 3], by the space that lacks what becomes of them."""
     file: tuple[Path, int, int, str] | None
 
 
@@ -66,7 +120,7 @@ def examine(dataset: Dataset, store: FeatureStore, *, progress: bool = True) -> 
     Returns:
         One Facts for each item, in order.
     """
-    survey = _Survey(dataset, store, None, frozenset())
+    survey = _Survey(dataset, store, None, {})
     with closing(survey.inputs("looking at pictures", progress)) as inputs:
         for _ in inputs:
             pass
@@ -80,59 +134,86 @@ def extract(
     key: dict[str, str],
     engine: Callable[[], Engine],
     *,
+    output: Output | None = None,
+    views: Sequence[View | None] = (None,),
     kernel: Kernel = "torch",
     progress: bool = True,
 ) -> Pass:
-    """Make sure that the store holds the features of every readable item.
+    """Make sure that the store holds what a network says about every readable item, in each view.
+
+    An item is read and decoded once for all its views. Each view has a space of its own, so that views can
+    be added later, and a batch of one view is read from one place.
 
     Args:
         dataset: The items.
         store: Holds the rows.
-        card: The backbone's card.
+        card: The backbone's card; after `Backbone.cut` or `Backbone.at` that of what is left.
         key: What the numbers depend on beside the weights: the engine's name, version and precision.
         engine: Called only when something has to be computed.
+        output: What is stored. Defaults to None, the pooled features.
+        views: Which views of the items; None is the plain one. Defaults to the plain one alone.
         kernel: Which resize kernel prepares the inputs, "torch" or "pillow". Defaults to "torch".
         progress: Whether to draw a progress bar. Defaults to True.
 
     Returns:
         What was found; read the rows with `store.read(result.space, digests)`.
     """
-    space = store.space(space_of(card, key))
-    survey = _Survey(dataset, store, card.preprocess, frozenset(store.stored(space)), kernel)
+    output = output or Output("features", card.features)
+    spaces = {store.space(space_of(card, key, output, view)): view for view in views}
+    survey = _Survey(dataset, store, card.preprocess, spaces, kernel)
     # Closed here, whatever happens: what was learned is then remembered while the store is still open.
-    with closing(survey.inputs(f"features by {card.name}", progress)) as inputs:
-        computed = _compute(inputs, store, space, card.features, engine)
-    return Pass(survey.finish(), computed, space)
+    with closing(survey.inputs(f"{output.name} by {card.name}", progress)) as inputs:
+        computed = _compute(inputs, store, output, engine)
+    return Pass(survey.finish(), computed, tuple(spaces))
 
 
 def _compute(
-    inputs: Iterator[_Input], store: FeatureStore, space: str, width: int, engine: Callable[[], Engine]
+    inputs: Iterator[_Input], store: FeatureStore, output: Output, engine: Callable[[], Engine]
 ) -> int:
     """Run the network over the inputs, if there are any, and store the rows of each item."""
     first = next(inputs, None)
     if first is None:
         return 0
     computed = 0
-    with store.writer(space, width) as writer:
+    writers: dict[str, Writer] = {}
+    with ExitStack() as stack:
         rows: list[NDArray[np.float32]] = []
-        for (digest, last), outputs in engine().run(chain([first], inputs), ("features",)):
-            rows.append(outputs["features"])
-            if last:
-                writer.put(digest, np.stack(rows))
+        for key, outputs in engine().run(chain([first], inputs), (output.name,)):
+            rows.append(outputs[output.name].ravel())
+            if key.last:
+                if key.space not in writers:
+                    writer = store.writer(key.space, output.width, output.dtype)
+                    writers[key.space] = stack.enter_context(writer)
+                writers[key.space].put(key.digest, np.stack(rows))
                 rows = []
                 computed += 1
     store.evict()
     return computed
 
 
-def space_of(card: Card, key: dict[str, str]) -> dict[str, Any]:
-    """Return everything that a pooled feature row depends on beside the item's bytes."""
+def space_of(
+    card: Card, key: dict[str, str], output: Output | None = None, view: View | None = None
+) -> dict[str, Any]:
+    """Return everything that a stored row depends on beside the item's bytes.
+
+    Args:
+        card: As for `extract`.
+        key: As for `extract`.
+        output: Defaults to None, the pooled features.
+        view: Defaults to None, the plain view.
+
+    Returns:
+        A JSON object, for `store.space`.
+    """
+    output = output or Output("features", card.features)
     return {
         "backbone": card.name,
         "weights": card.digest,
+        "block": card.blocks[-1],
         "preprocess": card.preprocess.to_json(),
-        "output": "features",
-        "view": "plain",
+        "output": output.name,
+        "dtype": output.dtype,
+        "view": "plain" if view is None else view.to_json(),
         **key,
     }
 
@@ -145,10 +226,12 @@ class _Survey:
         dataset: Dataset,
         store: FeatureStore,
         spec: Preprocess | None,
-        have: frozenset[str],
+        spaces: Mapping[str, View | None],
         kernel: Kernel = "pillow",
     ) -> None:
-        self._dataset, self._store, self._spec, self._have, self._kernel = dataset, store, spec, have, kernel
+        self._dataset, self._store, self._spec, self._kernel = dataset, store, spec, kernel
+        self._spaces = spaces
+        self._have = {space: store.stored(space) for space in spaces}
         self._modality = modality(dataset.modality)
         self._kind = f"{self._modality.name}-{self._modality.version}"
         self._facts: dict[int, Facts] = {}
@@ -157,7 +240,7 @@ class _Survey:
     def inputs(self, label: str, progress: bool) -> Generator[_Input]:
         """Yield what has to be computed; reads everything that is not known yet."""
         todo = self._recall()
-        started = set(self._have)
+        started: set[str] = set()
         with closing(iter(Pipeline(todo).map(self._read))) as reads:
             try:
                 for read in track(reads, label, total=len(todo), enabled=progress):
@@ -165,10 +248,11 @@ class _Survey:
                     self._new.append(read)
                     if len(self._new) >= _REMEMBER_EVERY:
                         self._remember()
-                    if read.rows is not None and read.facts.digest not in started:
+                    if read.rows and read.facts.digest not in started:
                         started.add(read.facts.digest)
-                        for number, row in enumerate(read.rows):
-                            yield (read.facts.digest, number == len(read.rows) - 1), row
+                        for space, rows in read.rows.items():
+                            for number, row in enumerate(rows):
+                                yield _Key(read.facts.digest, space, number == len(rows) - 1), row
             finally:
                 self._remember()
 
@@ -187,7 +271,7 @@ class _Survey:
         for position, digest in known.items():
             if digest in remembered:
                 facts = Facts.from_json(remembered[digest])
-                if self._spec is None or facts.error is not None or digest in self._have:
+                if facts.error is not None or not self._lacking(digest):
                     self._facts[position] = facts
         return [(n, item) for n, item in enumerate(self._dataset) if n not in self._facts]
 
@@ -197,17 +281,57 @@ class _Survey:
         try:
             content = self._modality.read(item.source)
         except DecodeError as error:
-            return _Read(position, Facts("", None, (), "unknown", error.received), None, None)
+            return _Read(position, Facts("", None, (), "unknown", error.received), {}, None)
         digest = self._modality.digest(content)
-        spec = None if digest in self._have else self._spec
-        facts, rows = self._modality.examine(content, digest, spec, self._kernel)
+        facts, rows = self._prepare(content, digest)
         return _Read(position, facts, rows, (*state, digest) if state else None)
+
+    def _lacking(self, digest: str) -> list[str]:
+        """Return the spaces that have no rows of an item yet."""
+        return [space for space, have in self._have.items() if digest not in have]
+
+    def _prepare(
+        self, content: bytes | NDArray[np.uint8], digest: str
+    ) -> tuple[Facts, dict[str, NDArray[np.uint8]]]:
+        """Describe an item, and make the network's inputs for the views that lack it."""
+        lacking = self._lacking(digest)
+        plain = [space for space in lacking if self._spaces[space] is None]
+        distorted = {space: view for space in lacking if (view := self._spaces[space]) is not None}
+        rows: dict[str, NDArray[np.uint8]] = {}
+        if plain or not distorted:
+            facts, inputs = self._modality.examine(
+                content, digest, self._spec if plain else None, self._kernel
+            )
+            rows |= {space: inputs for space in plain if inputs is not None}
+        if distorted and self._spec is not None:
+            facts, canvases = self._modality.examine(content, digest, canvas(self._spec), self._kernel)
+            if canvases is not None:
+                rows |= _distorted(canvases, distorted, digest, self._spec.size)
+        return facts, rows
 
     def _remember(self) -> None:
         self._store.remember_files(read.file for read in self._new if read.file is not None)
         facts = {read.facts.digest: read.facts.to_json() for read in self._new if read.facts.digest}
         self._store.remember_facts(self._kind, facts)
         self._new = []
+
+
+def _distorted(
+    canvases: NDArray[np.uint8], views: Mapping[str, View], digest: str, size: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Return the views of an item's rows, uint8 [rows, size, size, 3] for each space."""
+    import torch
+
+    from headstart.images.augment import augment
+
+    item = int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
+    pixels = torch.tensor(canvases)
+    return {
+        space: augment(
+            pixels, view.augmentation, [(view.seed, view.number, item)] * len(pixels), size
+        ).numpy()
+        for space, view in views.items()
+    }
 
 
 def _state(item: Item) -> tuple[Path, int, int] | None:

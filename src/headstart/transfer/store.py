@@ -12,36 +12,22 @@ import os
 import shutil
 import time
 import uuid
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from headstart.errors import StorageError
 from headstart.files import cache_dir, digest_json, storage_errors
 from headstart.transfer.index import Transaction, alive, connect, path_key, size_of
+from headstart.transfer.shards import Place, Rows, Writer, gather, intact, map_shard, orphans
 
 DEFAULT_LIMIT = 10 * 2**30
-_COMMIT_EVERY = 256
 _ORPHAN_AFTER = 60.0  # seconds; a younger shard may be about to enter the index
 # A file changed within this time of being indexed could change again without its time stamp moving.
 _RACY_NS = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an item's rows are: `count` rows from `start` on in `shard`."""
-
-    shard: str
-    start: int
-    count: int
-    crc: int
 
 
 class FeatureStore:
@@ -116,14 +102,32 @@ class FeatureStore:
         """Return the digests of all items that have rows in a space."""
         return {digest for (digest,) in self._db.execute("SELECT digest FROM rows WHERE space = ?", (space,))}
 
-    def writer(self, space: str, width: int) -> Writer:
-        """Return a writer that appends rows of `width` numbers to a new shard of its own."""
-        return Writer(self, space, width)
+    def writer(self, space: str, width: int, dtype: DTypeLike = np.float32) -> Writer:
+        """Return a writer that appends rows of `width` numbers to a new shard of its own.
+
+        Args:
+            space: From `space()`.
+            width: Numbers in a row, int.
+            dtype: float32, float16 or uint8. Defaults to float32.
+        """
+        return Writer(self, space, width, dtype)
+
+    def add_shard(self, name: str, space: str, width: int, dtype: str) -> None:
+        """Enter a writer's new shard in the index, and hold it."""
+        with self._transaction() as database:
+            entry = (name, space, width, dtype, time.time())
+            database.execute("INSERT INTO shards VALUES (?, ?, ?, ?, ?)", entry)
+        self._lease([name])
+
+    def add_rows(self, entries: Iterable[tuple[str, str, str, int, int, int]]) -> None:
+        """Enter rows that are safe on the disk: (space, digest, shard, start, count, CRC) each."""
+        with self._transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?, ?)", entries)
 
     def read(
         self, space: str, digests: Sequence[str]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], list[int]]:
-        """Return the rows of some items, memory-mapped where they lie in one piece.
+        """Return the rows of some items, memory-mapped where they are float32 and lie in one piece.
 
         Args:
             space: From `space()`.
@@ -134,27 +138,62 @@ class FeatureStore:
             item: int64 [rows], which of `digests` a row belongs to.
             missing: Positions in `digests` that have no (or damaged) rows; they contribute none.
         """
-        places, missing = self._places(space, digests)
-        missing.extend(self._damaged(space, digests, places))
-        wanted = {position: place for position, place in places.items() if position not in set(missing)}
+        places, maps = self._sound(space, digests)
+        wanted = {position: place for position, place in enumerate(places) if place is not None}
         item = np.repeat(
             np.fromiter(wanted, np.int64, len(wanted)),
             np.fromiter((place.count for place in wanted.values()), np.int64, len(wanted)),
         )
-        return self._gather(list(wanted.values())), item, sorted(missing)
+        missing = [position for position, place in enumerate(places) if place is None]
+        X = gather(maps, list(wanted.values()))
+        return X if X.dtype == np.float32 else X.astype(np.float32), item, missing
 
-    def _places(self, space: str, digests: Sequence[str]) -> tuple[dict[int, Place], list[int]]:
-        places: dict[int, Place] = {}
-        missing: list[int] = []
+    def rows(self, space: str, digests: Sequence[str]) -> Rows:
+        """Return the rows of some items without loading them: `rows[positions]` gathers a batch.
+
+        They are checked against their checksums here, once; what is damaged is missing, as in `read`.
+
+        Args:
+            space: From `space()`.
+            digests: The items' content digests; each item has one row at most.
+
+        Returns:
+            The Rows, in the order of `digests`; `rows.missing` are the positions that have none.
+
+        Raises:
+            OptionError: An item has several rows.
+        """
+        places, maps = self._sound(space, digests)
+        return Rows(maps, places)
+
+    def _sound(
+        self, space: str, digests: Sequence[str]
+    ) -> tuple[list[Place | None], dict[str, NDArray[Any]]]:
+        """Return where each item's rows are (None: nowhere, or damaged), and the shards they are in."""
         query = "SELECT shard, start, count, crc FROM rows WHERE space = ? AND digest = ?"
-        for position, digest in enumerate(digests):
-            row = self._db.execute(query, (space, digest)).fetchone()
-            if row is None:
-                missing.append(position)
-            else:
-                places[position] = Place(*row)
-        self._lease({place.shard for place in places.values()})
-        return places, missing
+        found = [self._db.execute(query, (space, digest)).fetchone() for digest in digests]
+        places = [None if row is None else Place(*row) for row in found]
+        shards = {place.shard for place in places if place is not None}
+        self._lease(shards)
+        maps = {shard: self._map(shard) for shard in shards}
+        bad = [
+            position
+            for position, place in enumerate(places)
+            if place is not None
+            and not intact(maps[place.shard][place.start : place.start + place.count], place)
+        ]
+        if bad:
+            with self._transaction() as database:
+                forget = "DELETE FROM rows WHERE space = ? AND digest = ?"
+                database.executemany(forget, [(space, digests[position]) for position in bad])
+        for position in bad:
+            places[position] = None
+        return places, maps
+
+    def _map(self, shard: str) -> NDArray[Any]:
+        row = self._db.execute("SELECT width, dtype FROM shards WHERE name = ?", (shard,)).fetchone()
+        width, dtype = row or (1, "float32")  # gone from the index since: its rows then fail their checksums
+        return map_shard(self.folder / shard, width, dtype)
 
     def _lease(self, shards: Iterable[str]) -> None:
         now = time.time()
@@ -165,47 +204,6 @@ class FeatureStore:
                     (shard, self._owner, os.getpid(), now),
                 )
                 database.execute("UPDATE shards SET used = ? WHERE name = ?", (now, shard))
-
-    def _damaged(self, space: str, digests: Sequence[str], places: dict[int, Place]) -> list[int]:
-        """Return the positions whose rows are gone or fail their checksum, and forget them."""
-        maps = {shard: self._map(shard) for shard in {place.shard for place in places.values()}}
-        bad = []
-        for position, place in places.items():
-            rows = maps[place.shard][place.start : place.start + place.count]
-            if len(rows) < place.count or zlib.crc32(rows.tobytes()) != place.crc:
-                bad.append(position)
-        if bad:
-            with self._transaction() as database:
-                forget = "DELETE FROM rows WHERE space = ? AND digest = ?"
-                database.executemany(forget, [(space, digests[position]) for position in bad])
-        return bad
-
-    def _map(self, shard: str) -> NDArray[np.float32]:
-        row = self._db.execute("SELECT width FROM shards WHERE name = ?", (shard,)).fetchone()
-        path = self.folder / shard
-        if row is None or not path.is_file() or path.stat().st_size < 4 * row[0]:
-            return np.empty((0, 1), np.float32)
-        rows = path.stat().st_size // (4 * row[0])
-        return np.memmap(path, np.float32, "r", shape=(rows, row[0]))
-
-    def _gather(self, places: list[Place]) -> NDArray[np.float32]:
-        if not places:
-            return np.empty((0, 0), np.float32)
-        first, last = places[0], places[-1]
-        total = sum(place.count for place in places)
-        shards = {place.shard for place in places}
-        follows = all(b.start == a.start + a.count for a, b in pairwise(places))
-        if len(shards) == 1 and follows:
-            return self._map(first.shard)[first.start : last.start + last.count]
-        maps = {shard: self._map(shard) for shard in shards}
-        gathered = np.empty((total, maps[first.shard].shape[1]), np.float32)
-        position = 0
-        for place in places:
-            gathered[position : position + place.count] = maps[place.shard][
-                place.start : place.start + place.count
-            ]
-            position += place.count
-        return gathered
 
     # -- what is known about files and contents --------------------------------------------------------
 
@@ -314,81 +312,12 @@ class FeatureStore:
             database.execute("DELETE FROM files")
             database.execute("DELETE FROM facts")
             database.execute("DELETE FROM spaces WHERE id NOT IN (SELECT space FROM shards)")
-        # Shards that no index knows: of a run that was killed, or of an index that was set aside.
-        for orphan in self.folder.glob("*/*.f32"):
-            known = self._db.execute("SELECT 1 FROM shards WHERE name = ?", (_shard_name(orphan),)).fetchone()
-            if known is None and time.time() - orphan.stat().st_mtime > _ORPHAN_AFTER:
-                orphan.unlink(missing_ok=True)
+        known = [name for (name,) in self._db.execute("SELECT name FROM shards")]
+        for path in orphans(self.folder, known, older_than=_ORPHAN_AFTER):
+            path.unlink(missing_ok=True)
         for folder in self.folder.iterdir():
             if folder.is_dir() and not any(folder.iterdir()):
                 shutil.rmtree(folder, ignore_errors=True)
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return max(0, before - sum(size_of(path) for path in self.folder.rglob("*") if path.is_file()))
-
-
-class Writer:
-    """Appends items' rows to a shard of its own; use it as a context manager."""
-
-    def __init__(self, store: FeatureStore, space: str, width: int) -> None:
-        self._store, self._space, self._width = store, space, width
-        self._shard = f"{space}/{uuid.uuid4().hex}.f32"
-        self._file: BinaryIO | None = None
-        self._rows = 0
-        self._pending: list[tuple[str, str, str, int, int, int]] = []
-
-    def put(self, digest: str, rows: NDArray[np.float32]) -> None:
-        """Append an item's rows, float32 [count, width]; durable after the next commit.
-
-        Raises:
-            StorageError: The disk is full; what was committed before stays.
-        """
-        data = np.ascontiguousarray(rows, np.float32).reshape(-1, self._width)
-        with storage_errors(self._store.folder):
-            if self._file is None:
-                self._begin()
-            if self._file is not None:
-                self._file.write(data.tobytes())
-        self._pending.append(
-            (self._space, digest, self._shard, self._rows, len(data), zlib.crc32(data.tobytes()))
-        )
-        self._rows += len(data)
-        if len(self._pending) >= _COMMIT_EVERY:
-            self.commit()
-
-    def _begin(self) -> None:
-        path = self._store.folder / self._shard
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("xb")
-        with self._store._transaction() as database:
-            entry = (self._shard, self._space, self._width, time.time())
-            database.execute("INSERT INTO shards VALUES (?, ?, ?, ?)", entry)
-        self._store._lease([self._shard])
-
-    def commit(self) -> None:
-        """Flush the rows to the disk, then make the index point at them."""
-        if self._file is None or not self._pending:
-            return
-        with storage_errors(self._store.folder):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        with self._store._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?, ?)", self._pending)
-        self._pending.clear()
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None or not issubclass(kind, StorageError):
-                self.commit()  # also on Ctrl-C: what was computed stays computed
-        finally:
-            if self._file is not None:
-                self._file.close()
-
-
-def _shard_name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
