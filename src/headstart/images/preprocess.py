@@ -44,6 +44,55 @@ def prepare(source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> Pixe
     return resize(field_of_view(decode(source, at_least=needed_side(spec)), spec), spec, kernel)
 
 
+def prepare_canvas(source: Source, spec: Preprocess) -> Pixels:
+    """Decode a picture and bring it to the canvas that augmentation works on.
+
+    The middle is, pixel for pixel, what `prepare` gives (torch's kernel); around it lies the rest of the
+    picture at the same scale and place, and where it ends, its mirror image.
+
+    Args:
+        source: A Path, encoded bytes or an array, see `decode`.
+        spec: What the network wants.
+
+    Returns:
+        The canvas, uint8 [side, side, 3] with side = `needed_side(spec)`.
+
+    Raises:
+        DecodeError: The picture cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> prepare_canvas(np.zeros((300, 400, 3), np.uint8), Preprocess(size=224, crop=0.875)).shape
+        (256, 256, 3)
+    """
+    pixels = decode(source, at_least=needed_side(spec))
+    middle = resize(field_of_view(pixels, spec), spec, "torch")
+    room = needed_side(spec) - spec.size
+    if not room:
+        return middle
+    top, left, side = _centre(pixels, spec)
+    step = side / spec.size  # source pixels for each pixel of the canvas
+    height, width = pixels.shape[:2]
+    wanted = (room // 2, room - room // 2)
+    up, down = (min(n, int(r / step)) for n, r in zip(wanted, (top, height - side - top), strict=True))
+    west, east = (min(n, int(r / step)) for n, r in zip(wanted, (left, width - side - left), strict=True))
+    box = (
+        max(0.0, left - west * step),
+        max(0.0, top - up * step),
+        min(float(width), left + side + east * step),
+        min(float(height), top + side + down * step),
+    )
+    # Pillow resizes from a box with fractional corners, which torch's kernel cannot.
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    size = (spec.size + west + east, spec.size + up + down)
+    there = np.asarray(image.resize(size, _PILLOW[spec.interpolation], box=box))
+    absent = ((wanted[0] - up, wanted[1] - down), (wanted[0] - west, wanted[1] - east), (0, 0))
+    canvas = np.pad(there, absent, mode="symmetric")
+    inside = slice(wanted[0], wanted[0] + spec.size)
+    canvas[inside, inside] = middle
+    return canvas
+
+
 def needed_side(spec: Preprocess) -> int:
     """Return the short side, in pixels, below which a picture would have to be enlarged."""
     return spec.size if spec.resize == "squash" else round(spec.size / spec.crop)
@@ -53,10 +102,15 @@ def field_of_view(pixels: Pixels, spec: Preprocess) -> Pixels:
     """Return the part of a picture that the network will see: the centre square, or all of it."""
     if spec.resize == "squash":
         return pixels
+    top, left, side = _centre(pixels, spec)
+    return pixels[top : top + side, left : left + side]
+
+
+def _centre(pixels: Pixels, spec: Preprocess) -> tuple[int, int, int]:
+    """Return top, left and side of the centre square."""
     height, width = pixels.shape[:2]
     side = max(1, round(min(height, width) * spec.crop))
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
+    return (height - side) // 2, (width - side) // 2, side
 
 
 def resize(pixels: Pixels, spec: Preprocess, kernel: Kernel) -> Pixels:
