@@ -58,7 +58,7 @@ def build(settings: Settings, groups: Sequence[dict[str, Any]]) -> Optimizer:
         case "adagrad":
             return optim.Adagrad(kept, eps=_EPSILON, weight_decay=decay, fused=True)
         case "rmsprop":
-            return optim.RMSprop(kept, alpha=0.9, eps=_EPSILON, weight_decay=decay, foreach=True)
+            return optim.RMSprop(kept, alpha=0.9, eps=_EPSILON, weight_decay=decay)
 
 
 def discriminative(peak: float, blocks: Sequence[str], decay: float) -> dict[str, float]:
