@@ -303,6 +303,11 @@ def thumbnails(pictures: Iterable[tuple[bytes | None, str, str | Markup]]) -> Ma
     return fragment('<ul class="strip">{}</ul>', Markup("").join(cells))
 
 
+def sheet(jpeg: bytes, alt: str) -> Markup:
+    """Return one large JPEG picture, as wide as the page."""
+    return fragment('<div class="sheet">{}</div>', image(jpeg, alt))
+
+
 def short(text: str, length: int = 24) -> str:
     """Shorten a label for a chart, keeping its beginning and end.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from headstart.cli import common
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from rich.console import Console
 
     from headstart.data.audit import Audit
@@ -22,10 +23,21 @@ _LISTED = 12
 def run(
     data: common.DataArgument,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots and pictures.")] = None,
+    augment: Annotated[
+        Literal["none", "light", "standard", "strong"] | None,
+        typer.Option(help="Also draw what a network will see of some pictures while it learns."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Where --augment draws, .png, .jpg or .html. Default: augment.png."
+        ),
+    ] = None,
     path_column: common.PathColumn = "path",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
+    seed: common.SeedOption = 0,
     json: common.JsonOption = False,
 ) -> int:
     """Look at a collection: classes, balance, sizes, unreadable files, duplicates. Deletes nothing.
@@ -36,13 +48,18 @@ def run(
     from headstart.transfer.passes import examine
     from headstart.transfer.store import FeatureStore
 
+    place = _place(augment, output, html)
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
     with FeatureStore() as store:
         facts = examine(dataset, store)
     found = audit(dataset, facts)
     _print(found, common.console(json))
+    sheet = _sheet(dataset, augment, seed) if augment else None
+    if sheet is not None and place is not None:
+        _write_sheet(sheet, place)
+        common.tell(f"wrote {place}")
     if html is not None:
-        _write_page(found, dataset, html)
+        _write_page(found, dataset, html, sheet)
         common.tell(f"wrote {html}")
     if json:
         common.show_json(found.to_json())
@@ -80,11 +97,69 @@ def _print(found: Audit, console: Console) -> None:
         console.print(Text("nothing found that would hurt training", style="green"))
 
 
-def _write_page(found: Audit, dataset: Dataset, path: Path) -> None:
+_Sheet = tuple["Image", str]
+"""A contact sheet and what it shows."""
+
+
+def _place(augment: str | None, output: Path | None, html: Path | None) -> Path | None:
+    """Return where a sheet of its own goes; none is written where it is part of the page."""
+    from headstart.errors import OptionError, require
+
+    if augment is None:
+        if output is not None:
+            raise OptionError(
+                "--augment beside --output", f"--output {output} alone", "add --augment standard"
+            )
+        return None
+    require(["torch"], "train", "the contact sheet")
+    if output is None:
+        return None if html is not None else Path("augment.png")
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".html"):
+        raise OptionError("an --output that ends in .png, .jpg or .html", str(output), "name it so")
+    return output
+
+
+def _sheet(dataset: Dataset, augment: str, seed: int) -> _Sheet:
+    from headstart import backbones
+    from headstart.images.augmentation import preset
+    from headstart.images.contact_sheet import contact_sheet
+    from headstart.modalities import modality
+
+    augmentation = preset(augment)
+    spec = backbones.card(modality(dataset.modality).default_backbone).preprocess
+    shows = f"The plain view and what seven epochs of augmentation {augment!r} see: {augmentation.words()}."
+    return contact_sheet(dataset, augmentation, spec, seed=seed), shows
+
+
+def _jpeg(sheet: _Sheet) -> tuple[bytes, str]:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    sheet[0].save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), sheet[1]
+
+
+def _write_sheet(sheet: _Sheet, path: Path) -> None:
+    from headstart import pages
+    from headstart.files import atomic_file, write_text
+
+    if path.suffix.lower() == ".html":
+        page = pages.Page("Augmentation", lead=sheet[1]).section("", pages.sheet(*_jpeg(sheet)), bare=True)
+        write_text(path, page.html())
+        return
+    with atomic_file(path) as temporary:
+        if path.suffix.lower() == ".png":
+            sheet[0].save(temporary, "PNG")
+        else:
+            temporary.write_bytes(_jpeg(sheet)[0])
+
+
+def _write_page(found: Audit, dataset: Dataset, path: Path, sheet: _Sheet | None) -> None:
     from headstart.data.audit_html import audit_html, pictured
     from headstart.files import write_text
     from headstart.fitting.reporting import thumbnails
 
     picture = thumbnails(dataset)
     pictures = {name: jpeg for name in pictured(found) if (jpeg := picture(name)) is not None}
-    write_text(path, audit_html(found, pictures, dataset.root.name if dataset.root else "Data set"))
+    title = dataset.root.name if dataset.root else "Data set"
+    write_text(path, audit_html(found, pictures, title, _jpeg(sheet) if sheet else None))

@@ -35,7 +35,12 @@ def pictured(audit: Audit) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def audit_html(audit: Audit, thumbnails: Mapping[str, bytes], title: str = "Data set") -> str:
+def audit_html(
+    audit: Audit,
+    thumbnails: Mapping[str, bytes],
+    title: str = "Data set",
+    augmented: tuple[bytes, str] | None = None,
+) -> str:
     """Draw the audit as an accessible page that needs nothing but itself.
 
     Args:
@@ -43,6 +48,7 @@ def audit_html(audit: Audit, thumbnails: Mapping[str, bytes], title: str = "Data
         thumbnails: Small JPEG pictures, bytes by item name; those named by `pictured` are shown, and
             a missing one leaves an empty frame. {} shows none at all.
         title: What the page is called, str. Defaults to "Data set".
+        augmented: A contact sheet of distorted pictures, JPEG, and what it shows, str. Defaults to None.
 
     Returns:
         The page, one str of HTML.
@@ -72,6 +78,8 @@ def audit_html(audit: Audit, thumbnails: Mapping[str, bytes], title: str = "Data
         page.section("Sizes", *_shapes(audit))
     if thumbnails and audit.examples:
         page.section("Examples", *_examples(audit, thumbnails))
+    if augmented:
+        page.section("Augmentation", augmented[1], pages.sheet(*augmented))
     for heading, copies in (
         ("Same content, different labels", audit.conflicts),
         ("Copies across splits", _across(audit)),

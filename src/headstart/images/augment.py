@@ -165,7 +165,8 @@ def _saturate(factor: float) -> Matrix:
 def _turn(turns: float) -> Matrix:
     """Turn the hue, keeping the brightness."""
     cos, sin = math.cos(2 * math.pi * turns), math.sin(2 * math.pi * turns)
-    return _RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _YIQ
+    turned: Matrix = _RGB @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ _YIQ
+    return turned
 
 
 def _rectangle(a: Augmentation, u: dict[str, float], size: int) -> tuple[int, int, int, int] | None:

@@ -52,7 +52,7 @@ class Augmentation:
         hue: Turns of the colour circle to either side, float. Defaults to 0.
         randaugment: How many of RandAugment's 14 operations each picture gets, int. Defaults to 0.
         magnitude: Their strength from 0 to 10, float; from 7 on some pictures can hardly be recognised.
-            Defaults to 4.
+            Defaults to 3 (what others count as 9 of 30).
         erasing: How probable it is that a rectangle (2 to 33 % of the area) becomes noise, float.
             Defaults to 0.
 
@@ -83,7 +83,7 @@ class Augmentation:
     saturation: float = 0.0
     hue: float = 0.0
     randaugment: int = 0
-    magnitude: float = 4.0
+    magnitude: float = 3.0
     erasing: float = 0.0
 
     def __post_init__(self) -> None:
