@@ -18,8 +18,8 @@ from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
 from headstart.engines.choosing import Engine
 from headstart.errors import DecodeError
-from headstart.images.augmentation import Augmentation, canvas
-from headstart.images.preprocess import Kernel
+from headstart.images.augmentation import Augmentation
+from headstart.images.preprocess import Kernel, prepare_canvas
 from headstart.modalities import modality
 from headstart.progress import track
 from headstart.transfer.shards import Kind, Writer
@@ -235,6 +235,7 @@ class _Survey:
         self._modality = modality(dataset.modality)
         self._kind = f"{self._modality.name}-{self._modality.version}"
         self._facts: dict[int, Facts] = {}
+        self._remembered: dict[str, Facts] = {}
         self._new: list[_Read] = []
 
     def inputs(self, label: str, progress: bool) -> Generator[_Input]:
@@ -268,11 +269,11 @@ class _Survey:
         )
         known = {n: digest for (n, _), digest in zip(files, digests, strict=True) if digest is not None}
         remembered = self._store.facts(self._kind, known.values())
+        self._remembered = {digest: Facts.from_json(value) for digest, value in remembered.items()}
         for position, digest in known.items():
-            if digest in remembered:
-                facts = Facts.from_json(remembered[digest])
-                if facts.error is not None or not self._lacking(digest):
-                    self._facts[position] = facts
+            facts = self._remembered.get(digest)
+            if facts is not None and (facts.error is not None or not self._lacking(digest)):
+                self._facts[position] = facts
         return [(n, item) for n, item in enumerate(self._dataset) if n not in self._facts]
 
     def _read(self, entry: tuple[int, Item]) -> _Read:
@@ -297,17 +298,14 @@ class _Survey:
         lacking = self._lacking(digest)
         plain = [space for space in lacking if self._spaces[space] is None]
         distorted = {space: view for space in lacking if (view := self._spaces[space]) is not None}
-        rows: dict[str, NDArray[np.uint8]] = {}
-        if plain or not distorted:
-            facts, inputs = self._modality.examine(
-                content, digest, self._spec if plain else None, self._kernel
-            )
-            rows |= {space: inputs for space in plain if inputs is not None}
-        if distorted and self._spec is not None:
-            facts, canvases = self._modality.examine(content, digest, canvas(self._spec), self._kernel)
-            if canvases is not None:
-                rows |= _distorted(canvases, distorted, digest, self._spec.size)
-        return facts, rows
+        facts, rows = self._remembered.get(digest), None
+        if facts is None or plain:
+            facts, rows = self._modality.examine(content, digest, self._spec if plain else None, self._kernel)
+        found = {space: rows for space in plain if rows is not None}
+        if distorted and self._spec is not None and facts.error is None:
+            # Decoded again only when the item was not known, or is wanted in its plain view, too.
+            found |= _distorted(prepare_canvas(content, self._spec)[None], distorted, digest, self._spec.size)
+        return facts, found
 
     def _remember(self) -> None:
         self._store.remember_files(read.file for read in self._new if read.file is not None)
@@ -325,7 +323,7 @@ def _distorted(
     from headstart.images.augment import augment
 
     item = int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
-    pixels = torch.tensor(canvases)
+    pixels = torch.from_numpy(canvases)
     return {
         space: augment(
             pixels, view.augmentation, [(view.seed, view.number, item)] * len(pixels), size
