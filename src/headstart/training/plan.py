@@ -231,9 +231,9 @@ class Plan:
         _check("a seed, a whole number", _is_int(self.seed), self.seed)
 
     @property
-    def trains(self) -> bool:
-        """Whether the backbone itself changes; otherwise a head on its cached features is all."""
-        return any(phase.trainable for phase in self.phases) or self.strategy == "scratch"
+    def changes_backbone(self) -> bool:
+        """Whether the backbone itself is trained, not only a head behind it."""
+        return any(phase.trainable for phase in self.phases)
 
     @property
     def epochs(self) -> int:
