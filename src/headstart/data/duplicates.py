@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.items import Split
+from headstart.data.items import Answer, Split
 from headstart.errors import OptionError
 
 _BITS = 64
@@ -168,7 +168,7 @@ def drop_leaks(pairs: Iterable[Duplicate], splits: Sequence[Split | None]) -> Le
     return leaks
 
 
-def label_conflicts(pairs: Iterable[Duplicate], labels: Sequence[str | None]) -> list[Duplicate]:
+def label_conflicts(pairs: Iterable[Duplicate], labels: Sequence[Answer | None]) -> list[Duplicate]:
     """Return the exact duplicates that carry different labels: one of the two must be wrong.
 
     Example:

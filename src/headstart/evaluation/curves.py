@@ -86,6 +86,31 @@ def one_against_rest(
     )
 
 
+def label_pr_curves(
+    labels: Sequence[str], y: NDArray[np.bool_], probabilities: NDArray[np.float64]
+) -> tuple[Curve, ...]:
+    """Compute the precision-recall curve of each label that some but not all items have.
+
+    Args:
+        labels: The labels, k of str.
+        y: Which labels each item has, bool [n, k].
+        probabilities: float [n, k].
+
+    Returns:
+        The curves; with more than one, their mean comes first.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    found: dict[int, Curve] = {}
+    for position, label in enumerate(labels):
+        positive, score = y[:, position], probabilities[:, position]
+        if positive.any() and not positive.all():
+            precision, recall, _ = precision_recall_curve(positive, score, drop_intermediate=True)
+            area = average_precision_score(positive, score)
+            found[position] = _curve(label, recall[::-1], precision[::-1], area)
+    return _headline_first(found, 0) if len(found) > 1 else tuple(found.values())
+
+
 def _curve(label: str, x: NDArray[np.float64], y: NDArray[np.float64], area: float) -> Curve:
     kept = np.unique(np.linspace(0, len(x) - 1, _POINTS).round().astype(int))
     return Curve(label, x[kept].astype(np.float64), y[kept].astype(np.float64), float(area))

@@ -47,7 +47,41 @@ def mean_interval(
     for start in range(0, RESAMPLES, rows):
         drawn = rng.integers(count, size=(min(rows, RESAMPLES - start), count))
         means[start : start + len(drawn)] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return percentiles(means, level)
+
+
+def draws(
+    count: int,
+    groups: Sequence[str | None] | NDArray[np.generic] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Return how often each item is in each bootstrap sample: for figures that are not means.
+
+    Args:
+        count: Number of items, int.
+        groups: As for `mean_interval`. Defaults to None.
+        resamples: How many samples, int; fewer where the table would be too large. Defaults to 2,000.
+        seed: As for `mean_interval`. Defaults to 0.
+
+    Returns:
+        float64 [resamples, count], whole numbers.
+
+    Example:
+        >>> draws(3, resamples=2).sum(1)
+        array([3., 3.])
+    """
+    codes = group_codes(groups, count)
+    units = int(codes.max()) + 1
+    rng = np.random.default_rng(seed)
+    number = max(2, min(resamples, 2 * _DRAWS_AT_ONCE // count))
+    drawn = rng.multinomial(units, np.full(units, 1 / units), size=number)
+    return drawn.astype(np.float64)[:, codes]
+
+
+def percentiles(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the ends between which a share `level` of the values is, (low, high), float."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -12,6 +12,7 @@ from headstart.data.duplicates import Duplicate, clusters, drop_leaks, find_dupl
 from headstart.data.items import Dataset, Item
 from headstart.data.splits import settle_splits
 from headstart.fitting.gathering import Gathered
+from headstart.fitting.targets import answer_labels, labelled
 from headstart.transfer.features import Features
 from headstart.transfer.selection import Labelled
 
@@ -27,7 +28,7 @@ class Arrangement:
 
     Args:
         data: Features, classes and groups of all usable items.
-        labels: The classes, in natural order.
+        labels: The classes or labels, in natural order; for numbers only what the answer is called.
         splits: Each item's split.
         train: Items that the model is chosen on, int [n].
         val: Items that the choice is checked on, int [n]; empty with folds.
@@ -48,13 +49,13 @@ class Arrangement:
     notes: list[str]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many items of each class each split has."""
-        table: dict[str, dict[str, int]] = {}
-        for split, indices in (("train", self.train), ("val", self.val), ("test", self.test)):
-            if len(indices):
-                number = np.bincount(self.data.y[indices], minlength=len(self.labels))
-                table[split] = dict(zip(self.labels, number.tolist(), strict=True))
-        return table
+        """Return how many items with each label each split has."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {
+            split: dict(zip(self.labels, self.data.take(indices).counts(), strict=True))
+            for split, indices in parts.items()
+            if len(indices)
+        }
 
 
 def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> Arrangement:
@@ -79,7 +80,7 @@ def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> 
         dataset = settle_splits(_undecided_to_train(dataset), val_share=val_share, seed=seed)
     splits = [item.split or "train" for item in dataset]
     leaks = drop_leaks(pairs, splits)
-    conflicts = label_conflicts(pairs, [item.label for item in dataset])
+    conflicts = label_conflicts(pairs, [item.answer for item in dataset])
     contradictory = {n for pair in conflicts for n in (pair.first, pair.second) if splits[n] == "train"}
     unwanted = leaks.training | leaks.repeats | contradictory
     where = {
@@ -88,11 +89,10 @@ def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> 
     }
     train = where["train"][~np.isin(where["train"], list(unwanted))]
     refit = np.sort(np.concatenate([train, where["val"][~np.isin(where["val"], list(leaks.not_for_refit))]]))
-    labels = dataset.classes
-    y = np.array([labels.index(item.label) for item in dataset if item.label is not None], np.int64)
+    labels = answer_labels(dataset)
     features = Features(gathered.features.X, gathered.features.item, np.array(group, np.int64))
     return Arrangement(
-        Labelled(features, y, len(labels)),
+        labelled(dataset, features, labels),
         labels,
         tuple(splits),
         train,
@@ -190,7 +190,7 @@ def _notes(
         notes.append(f"Only one item of {', '.join(lonely)}: whether the model knows it cannot be checked.")
     missing = sorted(
         set(dataset.classes)
-        - {i.label for i, s in zip(dataset, splits, strict=True) if s == "train" and i.label}
+        - {tag for i, s in zip(dataset, splits, strict=True) if s == "train" for tag in i.tags}
     )
     if missing:
         notes.append(f"No training item of {', '.join(missing)}: the model never learned it.")

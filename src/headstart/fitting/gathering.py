@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from headstart import backbones, data
 from headstart.backbones import Card
 from headstart.data.facts import Facts
-from headstart.data.items import Dataset, Problem
+from headstart.data.items import Dataset, Problem, Target
 from headstart.engines.choosing import Choice, choose
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, DecodeError
 from headstart.files import digest_json
+from headstart.fitting.targets import require_two_answers
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.features import Features
@@ -50,30 +51,34 @@ class Gathered:
     def digest(self) -> str:
         """SHA-256 over the items' contents and labels, in any order."""
         pairs = zip(self.facts, self.dataset, strict=True)
-        entries = [[facts.digest, item.label, item.split] for facts, item in pairs]
+        entries = [[facts.digest, item.answer, item.split] for facts, item in pairs]
         return digest_json(sorted(entries, key=str))  # a split may be None, which has no order
 
 
-def open_labelled(source: Dataset | Path | str | Sequence[Path | str]) -> Dataset:
+def open_labelled(
+    source: Dataset | Path | str | Sequence[Path | str], target: Target | None = None
+) -> Dataset:
     """Open a data set and make sure that it can teach something.
 
     Raises:
-        DataError: Nothing is labelled, or there are fewer than two classes.
+        DataError: Nothing is labelled, or all items alike.
     """
-    dataset = open_labelled_any(source)
-    require_two_classes(dataset)
+    dataset = open_labelled_any(source, target)
+    require_two_answers(dataset)
     return dataset
 
 
-def open_labelled_any(source: Dataset | Path | str | Sequence[Path | str]) -> Dataset:
-    """Open a data set and keep its labelled items, whatever their number of classes.
+def open_labelled_any(
+    source: Dataset | Path | str | Sequence[Path | str], target: Target | None = None
+) -> Dataset:
+    """Open a data set and keep its labelled items, whatever their labels.
 
     Raises:
         DataError: Nothing is labelled.
     """
-    dataset = data.open(source)
-    labelled = tuple(item for item in dataset if item.label is not None)
-    unlabelled = tuple(Problem(item.name, "it has no label") for item in dataset if item.label is None)
+    dataset = data.open(source, target=target)
+    labelled = tuple(item for item in dataset if item.answer is not None)
+    unlabelled = tuple(Problem(item.name, "it has no label") for item in dataset if item.answer is None)
     dataset = replace(dataset, items=labelled, problems=dataset.problems + unlabelled)
     if not labelled:
         raise DataError(
@@ -82,16 +87,6 @@ def open_labelled_any(source: Dataset | Path | str | Sequence[Path | str]) -> Da
             "put each class into a folder of its own",
         )
     return dataset
-
-
-def require_two_classes(dataset: Dataset) -> None:
-    """Raise `DataError` unless the items carry at least two different labels."""
-    if len(dataset.classes) < 2:
-        raise DataError(
-            "at least two classes",
-            f"only {', '.join(map(repr, dataset.classes)) or 'none'}",
-            "add items of what it should be told apart from",
-        )
 
 
 def gather(

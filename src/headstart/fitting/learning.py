@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact.model import Model
-from headstart.data.items import Dataset
+from headstart.data.items import Dataset, Target
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, OptionError, require
-from headstart.evaluation import Evaluation, evaluate
 from headstart.fitting.arranging import Arrangement, arrange
-from headstart.fitting.gathering import Gathered, gather, open_labelled, require_two_classes
+from headstart.fitting.gathering import Gathered, gather, open_labelled
+from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
 from headstart.fitting.reporting import build_model
+from headstart.fitting.targets import describe, require_two_answers, require_variety
 from headstart.progress import Say, quiet
-from headstart.transfer.calibration import Calibration, softmax
+from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import KINDS, Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, one_core_each, select
 from headstart.transfer.store import FeatureStore
@@ -36,22 +37,23 @@ class Fitted:
         head: Fitted on train and val.
         calibration: From out-of-fold answers on the same items.
         selection: The final cross-validation, whose out-of-fold logits belong to `arrangement.refit`.
-        strengths: Log loss of each regularisation strength that was tried, {strength: loss}.
+        strengths: Cross-validated loss of each regularisation strength that was tried, {strength: loss}.
         evaluations: By split, the most important first.
         plan: What was done, JSON-able.
     """
 
     head: Head
-    calibration: Calibration
+    calibration: AnyCalibration
     selection: Selection
     strengths: dict[float, float]
-    evaluations: dict[str, Evaluation]
+    evaluations: dict[str, AnyEvaluation]
     plan: dict[str, Any]
 
 
 def fit(
     source: Dataset | Path | str | Sequence[Path | str],
     *,
+    target: Target | None = None,
     backbone: str | None = None,
     head: Kind = "linear",
     folds: int | None = None,
@@ -64,7 +66,7 @@ def fit(
     say: Say = quiet,
     store: FeatureStore | None = None,
 ) -> Model:
-    """Learn to tell the classes of a collection apart.
+    """Learn to tell the classes of a collection apart, to name several labels, or to estimate a number.
 
     A pretrained backbone turns each item into features (computed once, kept in the feature store); a head
     is fitted on them, its regularisation chosen by cross-validation; temperature, prediction sets and the
@@ -73,8 +75,10 @@ def fit(
 
     Args:
         source: A data set, or what `headstart.data.open` opens: a folder for each class, a manifest, …
+        target: "label" (one class an item), "labels" (several or none) or "number". Defaults to None: what
+            the data set was opened for, see `headstart.data.open`.
         backbone: Name of the pretrained network. Defaults to None: the modality's default.
-        head: "linear", "mlp" or "centroid". Defaults to "linear".
+        head: "linear", "mlp" or (one class an item only) "centroid". Defaults to "linear".
         folds: Estimate by this many cross-validation folds instead of a held-out part, int ≥ 2. A `fold`
             column in the manifest is honoured. Defaults to None.
         val_share: Share of each class held out where no val split is given, float. Defaults to 0.2.
@@ -90,7 +94,7 @@ def fit(
         The model, with its report.
 
     Raises:
-        DataError: The data cannot teach anything: empty, unlabelled, one class, nothing readable.
+        DataError: The data cannot teach anything: empty, unlabelled, all labelled alike, nothing readable.
         OptionError: An argument cannot be used.
         BackboneError: The backbone is unknown or cannot be had.
 
@@ -106,15 +110,16 @@ def fit(
     started = time.monotonic()
     require(("sklearn", "scipy", "torch"), "train", "fitting")
     _check(head, folds, val_share, class_weight)
-    dataset = open_labelled(source)
-    say(f"{len(dataset)} {dataset.modality}s of {len(dataset.classes)} classes")
+    dataset = open_labelled(source, target)
+    _check_head(head, class_weight, dataset.target)
+    say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     own_store = store is None
     store = store or FeatureStore()
     try:
         gathered = gather(
             dataset, store, backbone=backbone, engine=engine, precision=precision, offline=offline, say=say
         )
-        require_two_classes(gathered.dataset)
+        require_two_answers(gathered.dataset)
         known = len(gathered.dataset) - gathered.computed
         say(f"features: {gathered.computed} computed, {known} already known")
         use_folds = _wanted_folds(gathered.dataset, folds)
@@ -138,14 +143,8 @@ def learn(
 ) -> Fitted:
     """Choose, check and fit the head on cached features."""
     data = arrangement.data
-    present = len(np.unique(data.y[arrangement.train]))
-    if present < 2:
-        raise DataError(
-            "at least two classes in the training part",
-            f"{len(arrangement.train)} usable training items of {present} classes",
-            "add items of other classes to train; headstart inspect lists copies and contradictions",
-        )
-    evaluations: dict[str, Evaluation] = {}
+    require_variety(data.take(arrangement.train))
+    evaluations: dict[str, AnyEvaluation] = {}
     refit = data.take(arrangement.refit)
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
     if folds is None and len(arrangement.val):
@@ -164,7 +163,10 @@ def learn(
             assigned = assign_folds(refit, int(folds), seed)
         final = select(refit, kind, folds=assigned, class_weight=class_weight, seed=seed)
         strengths = final.losses
-        evaluations["cross-validation"] = _cross_validated(arrangement, gathered, final, seed)
+        names = [gathered.dataset.items[n].name for n in arrangement.refit]
+        evaluations["cross-validation"] = judge_folds(
+            arrangement.labels, refit, final, names=names, seed=seed
+        )
     head, calibration = _fit_on(data, arrangement.refit, kind, final, class_weight, seed)
     if len(arrangement.test):
         test = _answer(arrangement, gathered, arrangement.test, head, calibration, seed)
@@ -180,9 +182,9 @@ def _fit_on(
     selection: Selection,
     class_weight: str | None,
     seed: int,
-) -> tuple[Head, Calibration]:
+) -> tuple[Head, AnyCalibration]:
     part = data.take(items)
-    return part.fit(kind, selection.strength, class_weight, seed), selection.calibration(part.y)
+    return part.fit(kind, selection.strength, class_weight, seed), part.calibrate(selection.logits)
 
 
 def _answer(
@@ -190,49 +192,12 @@ def _answer(
     gathered: Gathered,
     items: NDArray[np.int64],
     head: Head,
-    calibration: Calibration,
+    calibration: AnyCalibration,
     seed: int,
-) -> Evaluation:
+) -> AnyEvaluation:
     part = arrangement.data.take(items)
-    return _evaluation(arrangement, gathered, items, part.logits(head), calibration, seed)
-
-
-def _cross_validated(
-    arrangement: Arrangement, gathered: Gathered, selection: Selection, seed: int
-) -> Evaluation:
-    """Evaluate out-of-fold answers, each fold calibrated on the other folds."""
-    logits = np.zeros(selection.logits.shape, np.float64)
-    y = arrangement.data.y[arrangement.refit]
-    for fold in np.unique(selection.folds):
-        held = selection.folds == fold
-        # Temperatures are divided out here: the evaluation below then calibrates with 1.
-        logits[held] = selection.logits[held] / Calibration.of(selection.logits[~held], y[~held]).temperature
-    calibration = selection.calibration(y)
-    unit = Calibration(1.0, calibration.conformal, calibration.abstention)
-    return _evaluation(arrangement, gathered, arrangement.refit, logits, unit, seed, raw=selection.logits)
-
-
-def _evaluation(
-    arrangement: Arrangement,
-    gathered: Gathered,
-    items: NDArray[np.int64],
-    logits: NDArray[np.floating],
-    calibration: Calibration,
-    seed: int,
-    raw: NDArray[np.floating] | None = None,
-) -> Evaluation:
-    probabilities = calibration.probabilities(logits)
-    return evaluate(
-        arrangement.labels,
-        arrangement.data.y[items],
-        probabilities,
-        names=[gathered.dataset.items[n].name for n in items],
-        uncalibrated=softmax(logits if raw is None else raw),
-        conformal=calibration.conformal.sets(probabilities),
-        abstain_below=calibration.abstention.confidence,
-        groups=[str(group) for group in arrangement.data.features.group[items]],
-        seed=seed,
-    )
+    names = [gathered.dataset.items[n].name for n in items]
+    return judge(arrangement.labels, part, part.logits(head), calibration, names=names, seed=seed)
 
 
 def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
@@ -273,6 +238,14 @@ def _plan(
         "folds": folds,
         "seed": seed,
     }
+
+
+def _check_head(head: str, class_weight: str | None, target: Target) -> None:
+    if target != "label" and head == "centroid":
+        raise OptionError(f"a head of kind linear or mlp for the target {target}", head, "use linear")
+    if class_weight is not None and (target == "number" or (target == "labels" and head != "linear")):
+        received = f"{class_weight!r} with a {head} head for the target {target}"
+        raise OptionError("class_weight where classes can be weighed", received, "leave it out")
 
 
 def _check(head: str, folds: int | None, val_share: float, class_weight: str | None) -> None:

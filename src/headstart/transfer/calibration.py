@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headstart.data.items import Target
 
 Floats = NDArray[np.float64]
 
 _LEVEL = 0.9
 _ACCURACY = 0.99
+_FEW = 5  # a threshold of its own needs this many items that have the label, and that do not
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Abstention:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns logits into probabilities, sets and silence.
+    """What turns logits into probabilities, sets and silence, where an item has one label.
 
     Args:
         temperature: Logits are divided by it, float > 0.
@@ -100,6 +103,7 @@ class Calibration:
         Temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
 
+    target: ClassVar[Target] = "label"
     temperature: float
     conformal: Conformal
     abstention: Abstention
@@ -107,6 +111,10 @@ class Calibration:
     def probabilities(self, logits: NDArray[np.floating]) -> Floats:
         """Return calibrated probabilities, float64 [n, classes]."""
         return softmax(logits, self.temperature)
+
+    def answers(self, logits: NDArray[np.floating]) -> Floats:
+        """Return what the model says: here the probabilities."""
+        return self.probabilities(logits)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -131,6 +139,150 @@ class Calibration:
         temperature = fit_temperature(logits, y)
         probabilities = softmax(logits, temperature)
         return cls(temperature, Conformal.of(probabilities, y, level), Abstention.of(probabilities, y))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What turns logits into probabilities and labels, where an item has several labels or none.
+
+    Args:
+        temperature: Logits are divided by it, float > 0.
+        thresholds: An item has a label when its probability is at least the label's, tuple of float.
+
+    References:
+        Lipton, Elkan and Narayanaswamy, "Optimal Thresholding of Classifiers to Maximize F1 Measure", 2014.
+    """
+
+    target: ClassVar[Target] = "labels"
+    temperature: float
+    thresholds: tuple[float, ...]
+
+    def answers(self, logits: NDArray[np.floating]) -> Floats:
+        """Return each label's probability, float64 [n, labels]; rows do not sum to one."""
+        return sigmoid(logits, self.temperature)
+
+    def chosen(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Return which labels each item has, bool [n, labels]."""
+        return probabilities >= np.asarray(self.thresholds)
+
+    @classmethod
+    def of(cls, logits: NDArray[np.floating], y: NDArray[np.bool_]) -> Thresholds:
+        """Find the thresholds that maximise each label's F1 on items that the head was not fitted on.
+
+        A label that fewer than five items have, or lack, gets the threshold that is best for all labels
+        together: its own would be chance.
+
+        Args:
+            logits: float [n, labels].
+            y: Which labels each item has, bool [n, labels].
+        """
+        temperature = _sigmoid_temperature(logits, y)
+        p = sigmoid(logits, temperature)
+        shared = best_threshold(p.ravel(), y.ravel())
+        enough = np.minimum(y.sum(0), (~y).sum(0)) >= _FEW
+        found = (best_threshold(p[:, k], y[:, k]) if enough[k] else shared for k in range(y.shape[1]))
+        return cls(temperature, tuple(found))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How far off a number may be.
+
+    Args:
+        level: The share of items whose number is to be inside, float in (0, 1).
+        width: From the answer to either end of the interval, float.
+
+    References:
+        Barber, Candès, Ramdas and Tibshirani, "Predictive inference with the jackknife+", Annals of
+        Statistics 2021: out-of-fold residuals, here around the answer of the head fitted on all items.
+    """
+
+    target: ClassVar[Target] = "number"
+    level: float
+    width: float
+
+    def answers(self, logits: NDArray[np.floating]) -> Floats:
+        """Return the numbers, float64 [n, 1]: what the head gives is the answer."""
+        return np.asarray(logits, np.float64)
+
+    @classmethod
+    def of(cls, logits: NDArray[np.floating], y: NDArray[np.floating], level: float = _LEVEL) -> Interval:
+        """Find the width on items that the head was not fitted on.
+
+        Args:
+            logits: The answers, float [n, 1].
+            y: The true numbers, float [n].
+            level: The coverage to promise. Defaults to 0.9; below 9 items it is the largest error, which
+                promises less.
+
+        Example:
+            >>> Interval.of(np.zeros((99, 1)), np.arange(1.0, 100.0)).width
+            90.0
+        """
+        errors = np.sort(np.abs(np.asarray(logits, np.float64)[:, 0] - y))
+        # The finite-sample rule of split conformal prediction: rank ⌈(n + 1) level⌉ from below.
+        rank = min(int(np.ceil((len(errors) + 1) * level)), len(errors))
+        return cls(level, float(errors[rank - 1]))
+
+
+AnyCalibration = Calibration | Thresholds | Interval
+"""What turns a head's output into answers; its `target` says of which kind."""
+
+
+def best_threshold(scores: Floats, y: NDArray[np.bool_]) -> float:
+    """Return the threshold at which "the score is at least this" has the largest F1.
+
+    Args:
+        scores: float [n].
+        y: bool [n].
+
+    Returns:
+        Half-way between the lowest score that is in and the highest that is not, float; 0.5 if no y is true.
+
+    Example:
+        >>> best_threshold(np.array([0.9, 0.6, 0.2, 0.1]), np.array([True, True, False, False]))
+        0.4
+    """
+    if not y.any():
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    f1 = 2 * np.cumsum(y[order]) / (np.arange(1, len(y) + 1) + y.sum())
+    # Items of equal score are in together: only the last of a run is a possible end.
+    f1[:-1][np.diff(ordered) == 0] = 0
+    last = int(f1.argmax())
+    return float((ordered[last] + (ordered[last + 1] if last + 1 < len(y) else 0.0)) / 2)
+
+
+def sigmoid(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
+    """Return 1 / (1 + exp(−logits / temperature)), float64, without overflow."""
+    result: Floats = np.exp(-np.logaddexp(0, -np.asarray(logits, np.float64) / temperature))
+    return result
+
+
+def label_log_loss(logits: NDArray[np.floating], y: NDArray[np.bool_], doubt: float = 0.0) -> float:
+    """Return the mean binary cross-entropy in nats over all items and labels, from logits.
+
+    Args:
+        logits: float [n, labels].
+        y: bool [n, labels].
+        doubt: Targets are doubt and 1 − doubt instead of 0 and 1, float. Defaults to 0.
+    """
+    z = np.asarray(logits, np.float64)
+    return float(np.mean(np.logaddexp(0, z) - np.where(y, 1 - doubt, doubt) * z))
+
+
+def _sigmoid_temperature(logits: NDArray[np.floating], y: NDArray[np.bool_]) -> float:
+    """Return the one temperature for all labels that minimises the log loss, with Platt's targets."""
+    from scipy.optimize import minimize_scalar
+
+    z, doubt = np.asarray(logits, np.float64), 1 / (len(y) + 2)
+    found = minimize_scalar(
+        lambda log_t: label_log_loss(z / np.exp(log_t), y, doubt),
+        bounds=(np.log(0.05), np.log(20.0)),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
 
 
 def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:

@@ -19,8 +19,8 @@ Matrix = NDArray[np.float32]
 Layer = tuple[Matrix, Matrix]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_HIDDEN = 256
-_MAX_ITERATIONS = 300
+HIDDEN = 256
+MAX_ITERATIONS = 300
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def silent_solvers() -> Iterator[None]:
 def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None) -> list[Layer]:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, class_weight=class_weight, max_iter=_MAX_ITERATIONS, tol=1e-3)
+    model = LogisticRegression(C=strength, class_weight=class_weight, max_iter=MAX_ITERATIONS, tol=1e-3)
     with silent_solvers():
         model.fit(x, y)
     weight, bias = model.coef_.T, model.intercept_
@@ -217,7 +217,7 @@ def _mlp(
         x, y = _oversample(x, y, seed)
     enough = np.bincount(y).min() >= 10
     model = MLPClassifier(
-        _HIDDEN, alpha=1 / strength / len(y), early_stopping=bool(enough), max_iter=200, random_state=seed
+        HIDDEN, alpha=1 / strength / len(y), early_stopping=bool(enough), max_iter=200, random_state=seed
     )
     with silent_solvers():
         model.fit(x, y)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.splits import make_folds
+from headstart.data.items import Target
+from headstart.data.splits import Stratum, make_folds
 from headstart.engines.openvino_engine import available_cores
 from headstart.errors import DataError
-from headstart.transfer.calibration import Calibration, fit_temperature, softmax
+from headstart.transfer.calibration import AnyCalibration, Calibration, fit_temperature, softmax
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head, Kind, Matrix, fit_head, silent_solvers
 
@@ -26,19 +28,22 @@ _SEARCH_ITEMS = 4000
 class Labelled:
     """Features with their items' classes and groups: all that fitting a head looks at.
 
+    Where items have several labels or a number, `LabelSets` and `Numbers` take its place.
+
     Args:
         features: Rows of the items, Features.
         y: Class of each item, int [items].
         classes: Number of classes, int.
     """
 
+    target: ClassVar[Target] = "label"
     features: Features
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     classes: int
 
-    def take(self, items: NDArray[np.int64]) -> Labelled:
+    def take(self, items: NDArray[np.int64]) -> Self:
         """Return the part with these items, by position."""
-        return Labelled(self.features.take(items), self.y[items], self.classes)
+        return replace(self, features=self.features.take(items), y=self.y[items])
 
     def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> Head:
         """Fit a head on all rows."""
@@ -57,6 +62,28 @@ class Labelled:
         """Return each item's logits: the mean of its rows' logits."""
         return self.features.pool(head.logits(self.features.X))
 
+    def strengths(self, kind: Kind) -> Sequence[float]:
+        """Return the strengths that are worth trying. A centroid has none, an MLP keeps the default one."""
+        return STRENGTHS if kind == "linear" else (0.01,)
+
+    def counts(self) -> list[int]:
+        """Return how many items each class has."""
+        found: list[int] = np.bincount(self.y, minlength=self.classes).tolist()
+        return found
+
+    def strata(self) -> list[Stratum]:
+        """Return what every fold should have its share of, for each item."""
+        return list(self.y.astype(str).tolist())
+
+    def calibrate(self, logits: Matrix) -> AnyCalibration:
+        """Return the calibration that logits of these items, by heads not fitted on them, ask for."""
+        return Calibration.of(logits, self.y)
+
+    def loss(self, logits: Matrix) -> float:
+        """Return how bad such logits are: the log loss after a temperature."""
+        probabilities = softmax(logits, fit_temperature(logits, self.y))
+        return float(-np.log(np.maximum(probabilities[np.arange(len(self.y)), self.y], 1e-12)).mean())
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -64,7 +91,7 @@ class Selection:
 
     Args:
         strength: The chosen inverse regularisation, float.
-        losses: Log loss (after a temperature) of each strength that was tried, {strength: loss}.
+        losses: `Labelled.loss` of each strength that was tried, {strength: loss}.
         folds: Fold of each item, int [items].
         logits: Out-of-fold logits of each item at the chosen strength, float32 [items, classes].
     """
@@ -73,10 +100,6 @@ class Selection:
     losses: dict[float, float]
     folds: NDArray[np.int64]
     logits: Matrix
-
-    def calibration(self, y: NDArray[np.int64]) -> Calibration:
-        """Return the calibration that the out-of-fold logits ask for."""
-        return Calibration.of(self.logits, y)
 
     def accuracies(self, y: NDArray[np.int64]) -> list[float]:
         """Return the accuracy of each fold."""
@@ -101,18 +124,18 @@ def select(
     kind: Kind,
     *,
     folds: int | NDArray[np.int64] = 5,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] | None = None,
     class_weight: str | None = None,
     seed: int = 0,
 ) -> Selection:
-    """Choose a head's strength by cross-validated log loss.
+    """Choose a head's strength by cross-validated loss.
 
     Args:
-        data: Features, classes, groups.
-        kind: The kind of head. A centroid has no strength, an MLP keeps the default one.
+        data: Features, classes (or label sets, or numbers), groups.
+        kind: The kind of head.
         folds: Number of folds, int (fewer where there are fewer groups), or each item's fold, int [items].
             Defaults to 5.
-        strengths: What to try. Defaults to 1e-4 … 0.1.
+        strengths: What to try. Defaults to None: what `data.strengths` says.
         class_weight: As in `fit_head`. Defaults to None.
         seed: For the folds and the MLP, int. Defaults to 0.
 
@@ -130,8 +153,8 @@ def select(
         assigned = assign_folds(data, min(folds, groups), seed)
     else:
         assigned = folds
-    if kind != "linear":
-        strengths = (0.01,)
+    if strengths is None:
+        strengths = data.strengths(kind)
     subset = _search_subset(data, seed) if len(strengths) > 1 else np.arange(0)
     if len(strengths) == 1:
         losses = {strengths[0]: float("nan")}
@@ -139,7 +162,7 @@ def select(
     else:
         part, part_folds = data.take(subset), assigned[subset]
         answers = {s: _out_of_fold(part, part_folds, kind, s, class_weight, seed) for s in strengths}
-        losses = {s: _loss(logits, part.y) for s, logits in answers.items()}
+        losses = {s: part.loss(logits) for s, logits in answers.items()}
         best = min(losses, key=lambda s: losses[s])
         if len(subset) == len(data.y):
             return Selection(best, losses, assigned, answers[best])
@@ -149,7 +172,7 @@ def select(
 def assign_folds(data: Labelled, folds: int, seed: int) -> NDArray[np.int64]:
     """Return stratified grouped folds; see `make_folds`."""
     return np.asarray(
-        make_folds(data.y.astype(str).tolist(), data.features.group.tolist(), folds=folds, seed=seed),
+        make_folds(data.strata(), data.features.group.tolist(), folds=folds, seed=seed),
         np.int64,
     )
 
@@ -174,8 +197,3 @@ def _out_of_fold(
     with silent_solvers(), ThreadPoolExecutor(available_cores()) as pool:
         list(pool.map(one, np.unique(folds)))
     return logits
-
-
-def _loss(logits: Matrix, y: NDArray[np.int64]) -> float:
-    probabilities = softmax(logits, fit_temperature(logits, y))
-    return float(-np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-12)).mean())
