@@ -72,7 +72,7 @@ def test_every_card_is_complete_and_json() -> None:
         assert card.name == name
         value = json.loads(json.dumps(card.to_json()))
         assert value["preprocess"] == card.preprocess.to_json()
-        assert len(card.digest) == 64
+        assert len(card.digest) == (64 if card.pretrained else 0)
         assert len(set(card.blocks)) == len(card.blocks) > 1
         for text in (card.architecture, card.source, card.licence, card.training_data):
             assert text

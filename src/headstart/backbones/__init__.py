@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headstart.backbones.card import Card, Preprocess, Wheel
 from headstart.backbones.catalogue import CARDS, DEFAULT
-from headstart.backbones.labels import imagenet_labels
+from headstart.backbones.labels import imagenet_ids, imagenet_labels
 from headstart.errors import BackboneError, missing_extra
 from headstart.progress import Say, quiet
 
@@ -27,6 +27,7 @@ __all__ = [
     "card",
     "cards",
     "fetch",
+    "imagenet_ids",
     "imagenet_labels",
     "load",
 ]
@@ -37,7 +38,7 @@ def cards() -> dict[str, Card]:
 
     Example:
         >>> list(cards())
-        ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2', 'vgg16']
+        ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2', 'vgg16', 'basic_cnn']
     """
     return dict(CARDS)
 
@@ -101,6 +102,10 @@ def load(name: str, *, offline: bool = False, path: str | Path | None = None, sa
 
     found = _known(name)
     file = None if path is None else Path(path)
+    if not found.pretrained:
+        if file is not None:
+            raise _untrained(found)
+        return builtin.untrained(found)
     return builtin.build(found, doors.weights(found, path=file, offline=offline, say=say))
 
 
@@ -129,6 +134,8 @@ def fetch(name: str, *, offline: bool = False, say: Say = quiet) -> Path:
         return hub.folder(name.removeprefix("hf:"), offline=offline)
     from headstart.backbones import doors
 
+    if not _known(name).pretrained:
+        raise _untrained(_known(name))
     return doors.fetch(_known(name), offline=offline, say=say)
 
 
@@ -148,6 +155,8 @@ def add(name: str, file: str | Path) -> Path:
     _need_torch()
     from headstart.backbones import doors
 
+    if not _known(name).pretrained:
+        raise _untrained(_known(name))
     return doors.add(_known(name), Path(file))
 
 
@@ -164,6 +173,12 @@ def _known(name: str) -> Card:
         f"one of {', '.join(CARDS)}, hf:owner/model or timm:model",
         repr(name),
         f"{hint}`headstart backbones list`",
+    )
+
+
+def _untrained(card: Card) -> BackboneError:
+    return BackboneError(
+        "a network that has weights", f"{card.name!r}, which starts from random numbers", "use it as it is"
     )
 
 

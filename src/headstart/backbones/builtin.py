@@ -12,6 +12,7 @@ from headstart.backbones import tensors as tensor_files
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card
 from headstart.errors import BackboneError
+from headstart.networks.basic_cnn import BasicCNN
 from headstart.networks.efficientnet_lite import EfficientNetLite, reference_names
 from headstart.networks.vgg import VGG16
 
@@ -41,6 +42,18 @@ def build(card: Card, weights: Mapping[str, Tensor]) -> Backbone:
     }
     backbone.load_state_dict({**counters, **weights}, assign=True)
     return backbone
+
+
+def untrained(card: Card) -> Backbone:
+    """Build the network of a card without weights: it starts from random numbers, the same every time.
+
+    Args:
+        card: A card of the catalogue that is not `pretrained`.
+
+    Returns:
+        The Backbone, in evaluation mode.
+    """
+    return Backbone(card, dict(BasicCNN().blocks.items()))
 
 
 def canonical(card: Card, found: Mapping[str, Tensor], origin: Path) -> dict[str, Tensor]:

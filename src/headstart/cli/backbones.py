@@ -17,29 +17,30 @@ NameArgument = Annotated[str, typer.Argument(help="Such as efficientnet_lite0, o
 
 @app.command("list", epilog="Example: headstart backbones list")
 def list_all(json: common.JsonOption = False) -> int:
-    """List the networks that need no hub, and whether their weights are here."""
+    """List the networks that need no hub, and whether their weights are here (or they start untrained)."""
     from rich.table import Table
 
     from headstart import backbones
     from headstart.backbones.catalogue import cached
 
-    here = {name: cached(card).exists() for name, card in backbones.cards().items()}
+    cards = backbones.cards()
+    here = {name: cached(card).exists() or not card.pretrained for name, card in cards.items()}
     table = Table("name", "features", "input", "million weights", "licence", "here")
     table.columns[0].no_wrap = True
-    for name, card in backbones.cards().items():
+    for name, card in cards.items():
         size = f"{card.preprocess.size} px"
         row = (
             str(card.features),
             size,
             f"{card.parameters / 1e6:.1f}",
             card.licence,
-            "yes" if here[name] else "no",
+            "untrained" if not card.pretrained else "yes" if here[name] else "no",
         )
         table.add_row(name, *row)
     common.console(json).print(table)
     if json:
-        cards = [{**card.to_json(), "here": here[name]} for name, card in backbones.cards().items()]
-        common.show_json({"backbones": cards})
+        listed = [{**card.to_json(), "here": here[name]} for name, card in cards.items()]
+        common.show_json({"backbones": listed})
     return 0
 
 
