@@ -254,7 +254,7 @@ def test_any_logits_give_a_finite_loss_and_gradient(
     found.backward()
     assert found.dtype == torch.float32
     assert torch.isfinite(found)
-    assert found >= -1e-6
+    assert found >= -1e-5
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 

@@ -156,9 +156,10 @@ def kl_divergence(
     """
     wanted = smooth(dense(targets, logits.shape[1]), smoothing)
     parts = torch.xlogy(wanted, wanted) - wanted * F.log_softmax(logits.float(), dim=1)
-    if class_weights is not None:
-        parts = parts * class_weights.to(parts)
-    return parts.sum(1).mean()
+    if class_weights is None:
+        return parts.sum(1).mean()
+    # An item as a whole is weighed: the parts of a divergence may be negative, the sum is not.
+    return (parts.sum(1) * (wanted @ class_weights.to(wanted))).mean()
 
 
 def distillation(logits: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
