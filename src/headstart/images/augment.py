@@ -113,7 +113,8 @@ def _check(pixels: Tensor, keys: Sequence[Key], size: int) -> None:
 def _draw(a: Augmentation, key: Key, side: int, size: int) -> _View:
     u = dict(zip(_DRAWN, np.random.default_rng(key).random(len(_DRAWN)).tolist(), strict=True))
     both = {name: 2 * value - 1 for name, value in u.items()}  # from -1 to 1
-    place = _crop(a.crop, u, side, size) if a.crop < 1 else _shift((side - size) / 2, (side - size) / 2)
+    edge = (side - size) // 2  # whole, or the middle would be blurred
+    place = _crop(a.crop, u, side, size) if a.crop < 1 else _shift(edge, edge)
     place = place @ _shift(size / 2, size / 2)  # counted from the view's centre from here on
     place = place @ _scale((1 + a.zoom) ** -both["zoom"])
     place = place @ _rotate(a.rotation * both["rotation"])

@@ -128,7 +128,8 @@ def _resize_torch(pixels: Pixels, spec: Preprocess) -> Pixels:
     from torch.nn import functional
 
     # A view of the array that is channels_last in torch's eyes: its uint8 kernel is vectorised for that.
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    # Torch warns of arrays that it may not write to, which is how Pillow's arrive.
+    image = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
     size = (spec.size, spec.size)
     out = functional.interpolate(image, size, mode=spec.interpolation, antialias=True, align_corners=False)
     result: NDArray[np.uint8] = out[0].permute(1, 2, 0).contiguous().numpy()
