@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ from headstart.progress import Say, quiet
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import KINDS, Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, one_core_each, select
+from headstart.transfer.source_head import (
+    SOURCE,
+    SourceStart,
+    Started,
+    select_start,
+    source_start,
+    start_choices,
+)
 from headstart.transfer.store import FeatureStore
 
 _FOLDS = 5
@@ -40,6 +48,10 @@ class Fitted:
         strengths: Cross-validated loss of each regularisation strength that was tried, {strength: loss}.
         evaluations: By split, the most important first.
         plan: What was done, JSON-able.
+        start: What the source classifier knows of the classes, where it names enough of them; whether the
+            head started from it is in the plan. Defaults to None.
+        losses: Cross-validated loss by what the head starts from, {"zero" | "source classes": float}.
+            Defaults to none, where only one was tried.
     """
 
     head: Head
@@ -48,6 +60,8 @@ class Fitted:
     strengths: dict[float, float]
     evaluations: dict[str, AnyEvaluation]
     plan: dict[str, Any]
+    start: SourceStart | None = None
+    losses: dict[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -124,8 +138,11 @@ def fit(
         say(f"features: {gathered.computed} computed, {known} already known")
         use_folds = _wanted_folds(gathered.dataset, folds)
         arrangement = arrange(gathered, folds=use_folds is not None, val_share=val_share, seed=seed)
+        start = None
+        if head == "linear" and dataset.target == "label":
+            start = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
         with one_core_each():
-            fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed)
+            fitted = learn(arrangement, gathered, head, use_folds, class_weight, seed, start)
         seconds = time.monotonic() - started
         return build_model(gathered, arrangement, fitted, seconds=seconds, offline=offline, say=say)
     finally:
@@ -140,15 +157,20 @@ def learn(
     folds: int | str | None,
     class_weight: str | None,
     seed: int,
+    start: SourceStart | None = None,
 ) -> Fitted:
     """Choose, check and fit the head on cached features."""
     data = arrangement.data
     require_variety(data.take(arrangement.train))
+    choices = start_choices(data, start)
     evaluations: dict[str, AnyEvaluation] = {}
     refit = data.take(arrangement.refit)
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
     if folds is None and len(arrangement.val):
-        first = select(data.take(arrangement.train), kind, class_weight=class_weight, seed=seed)
+        data, first, losses = select_start(
+            choices, arrangement.train, kind, class_weight=class_weight, seed=seed
+        )
+        refit = data.take(arrangement.refit)
         checked, calibration = _fit_on(data, arrangement.train, kind, first, class_weight, seed)
         evaluations["validation"] = _answer(
             arrangement, gathered, arrangement.val, checked, calibration, seed
@@ -161,7 +183,9 @@ def learn(
             assigned = _given_folds(gathered.dataset, arrangement.refit)
         elif folds is not None:
             assigned = assign_folds(refit, int(folds), seed)
-        final = select(refit, kind, folds=assigned, class_weight=class_weight, seed=seed)
+        data, final, losses = select_start(
+            choices, arrangement.refit, kind, folds=assigned, class_weight=class_weight, seed=seed
+        )
         strengths = final.losses
         names = [gathered.dataset.items[n].name for n in arrangement.refit]
         evaluations["cross-validation"] = judge_folds(
@@ -172,7 +196,9 @@ def learn(
         test = _answer(arrangement, gathered, arrangement.test, head, calibration, seed)
         evaluations = {"test": test, **evaluations}
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
-    return Fitted(head, calibration, final, strengths, evaluations, plan)
+    if isinstance(data, Started):
+        plan["head_start"] = SOURCE
+    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses)
 
 
 def _fit_on(

@@ -14,6 +14,7 @@ from headstart import backbones
 from headstart.artefact.golden import choose
 from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
+from headstart.backbones import Card
 from headstart.data.items import Dataset
 from headstart.engines.conversion import ir_path, backbone_ir
 from headstart.errors import DecodeError
@@ -210,7 +211,7 @@ def _report(gathered: Gathered, arrangement: Arrangement, fitted: Fitted, second
         plan=_plan_in_words(gathered, arrangement, fitted),
         commands=_commands(dataset),
         counts=arrangement.counts(),
-        data_notes=arrangement.notes,
+        data_notes=[*arrangement.notes, *_contamination(fitted, gathered.card)],
         left_out=dataset.problems,
         duplicates=arrangement.duplicates,
         label_issues=issues,
@@ -252,7 +253,7 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
             f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
         ),
         ("Engine", " ".join(engine.values())),
-        ("Head", fitted.head.kind),
+        ("Head", _head(fitted)),
         (
             "Regularisation (C)",
             f"{fitted.plan['strength']:g}" + (f", by log loss over folds ({tried})" if tried else ""),
@@ -265,6 +266,25 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
             f"headstart {version('headstart')}, Python {platform.python_version()}, NumPy {np.__version__}",
         ),
         ("Data digest", gathered.digest[:16]),
+    ]
+
+
+def _head(fitted: Fitted) -> str:
+    if not fitted.losses:
+        return fitted.head.kind
+    by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
+    chosen = "initialised from zero" if "head_start" not in fitted.plan else str(fitted.start)
+    return f"{fitted.head.kind}, {chosen} (log loss over folds: {by_loss})"
+
+
+def _contamination(fitted: Fitted, card: Card) -> list[str]:
+    """Say that the backbone was trained to name these classes, so that figures may be too good."""
+    if fitted.start is None:
+        return []
+    named = f"{fitted.start.matched.sum()} of the {len(fitted.start.matched)} labels"
+    return [
+        f"The set may be contaminated: {named} are among the classes that {card.name} was trained to name, so "
+        "its pictures may be among those it was trained on. Figures are then optimistic."
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,8 +17,9 @@ from headstart.errors import BackboneError
 from headstart.progress import Say, quiet
 from headstart.transfer.calibration import fit_temperature
 from headstart.transfer.heads import MAX_ITERATIONS, Head, Kind, Matrix, Scaler
-from headstart.transfer.selection import Labelled
+from headstart.transfer.selection import Labelled, Selection, select
 
+ZERO, SOURCE = "zero", "source classes"
 _ENOUGH = 0.5
 """The share of the classes that must have a source class of their name: otherwise nothing is tried."""
 _NOT_LEARNED = -30.0
@@ -172,6 +173,46 @@ def _classifier(card: Card, offline: bool) -> tuple[Floats, Floats]:
         bias = backbone.logits(torch.zeros(1, card.features))
         weight = backbone.logits(torch.eye(card.features)) - bias
     return weight.double().numpy(), bias[0].double().numpy()
+
+
+def start_choices(data: Labelled, start: SourceStart | None) -> dict[str, Labelled]:
+    """Return what linear heads may start from, by name: always zero, maybe the source classes."""
+    if start is None:
+        return {ZERO: data}
+    return {ZERO: data, SOURCE: Started(data.features, data.y, data.classes, start)}
+
+
+def select_start(
+    choices: Mapping[str, Labelled],
+    items: NDArray[np.int64],
+    kind: Kind,
+    *,
+    folds: int | NDArray[np.int64] = 5,
+    class_weight: str | None = None,
+    seed: int = 0,
+) -> tuple[Labelled, Selection, dict[str, float]]:
+    """Choose what a head starts from, and its strength, by cross-validated loss.
+
+    Args:
+        choices: From `start_choices`.
+        items: The items to choose on, int [n].
+        kind: As for `select`.
+        folds: As for `select`, of these items. Defaults to 5.
+        class_weight: As for `select`. Defaults to None.
+        seed: As for `select`. Defaults to 0.
+
+    Returns:
+        The chosen data (all items), its selection, and the least loss of each choice; {} without a choice.
+    """
+    found = {
+        name: select(data.take(items), kind, folds=folds, class_weight=class_weight, seed=seed)
+        for name, data in choices.items()
+    }
+    if len(found) == 1:
+        return choices[ZERO], found[ZERO], {}
+    losses = {name: min(selection.losses.values()) for name, selection in found.items()}
+    best = min(losses, key=lambda name: losses[name])
+    return choices[best], found[best], losses
 
 
 def fit_from_source(
