@@ -283,8 +283,8 @@ def _contamination(fitted: Fitted, card: Card) -> list[str]:
         return []
     named = f"{fitted.start.matched.sum()} of the {len(fitted.start.matched)} labels"
     return [
-        f"The set may be contaminated: {named} are among the classes that {card.name} was trained to name, so "
-        "its pictures may be among those it was trained on. Figures are then optimistic."
+        f"The set may be contaminated: {named} are among the classes that {card.name} was trained to name, "
+        "so its pictures may be among those that it was trained on. Figures are then optimistic."
     ]
 
 
