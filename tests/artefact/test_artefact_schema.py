@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,17 @@ from hypothesis import strategies as st
 
 from headstart.artefact import schema
 from headstart.artefact.schema import Artefact
+from headstart.backbones.card import Card, Preprocess
 from headstart.errors import ArtefactError
 from headstart.files import digest_json
 
 Steps = tuple[str | int, ...]
+OPTIONAL = {
+    each.name
+    for kind in (Artefact, schema.Member, schema.FrontEnd, Card, Preprocess)
+    for each in dataclasses.fields(kind)
+    if each.default is not dataclasses.MISSING
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +88,38 @@ def test_schema_is_looked_at_before_keys_it_may_not_have() -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
-def test_every_key_is_needed(document: dict[str, Any], data: st.DataObject) -> None:
+def test_every_key_without_a_default_is_needed(document: dict[str, Any], data: st.DataObject) -> None:
     value = copy.deepcopy(document)
     known = [s for s in places(value) if s[0] not in ("schema", "digest", "files", "versions", "labels")]
-    steps = data.draw(st.sampled_from([s for s in known if isinstance(s[-1], str)]))
+    steps = data.draw(st.sampled_from([s for s in known if isinstance(s[-1], str) and s[-1] not in OPTIONAL]))
     del at(value, steps[:-1])[steps[-1]]
     with pytest.raises(ArtefactError, match=repr(steps[-1])):
         Artefact.from_json(sealed(value))
+
+
+def test_an_artefact_from_before_there_were_targets_is_read(document: dict[str, Any]) -> None:
+    value = copy.deepcopy(document)
+    for name in ("target", "thresholds", "interval"):
+        del value[name]
+    assert Artefact.from_json(sealed(value)) == Artefact.from_json(document)
+    assert {"target", "combine", "pool", "kernel", "resize"} <= OPTIONAL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": "number"},
+        {"target": "labels"},
+        {"calibration": None},
+        {"abstain": None},
+        {"interval": {"level": 0.9, "width": 1.0}},
+        {"target": "number", "interval": {"level": 0.9, "width": 1.0}},
+        {"target": "labels", "calibration": None, "thresholds": {"temperature": 1.0, "thresholds": [0.5]}},
+    ],
+)
+def test_target_and_calibration_agree(document: dict[str, Any], changes: dict[str, Any]) -> None:
+    with pytest.raises(ArtefactError, match=r"calibration for the target|a threshold for each label"):
+        Artefact.from_json(sealed({**document, **changes}))
 
 
 @settings(deadline=None, max_examples=150)

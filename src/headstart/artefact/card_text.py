@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from headstart.artefact.network import outputs
 from headstart.modalities import modality
-from headstart.transfer.calibration import Calibration
+from headstart.transfer.calibration import AnyCalibration, Interval, Thresholds
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
@@ -34,7 +35,7 @@ def markdown(model: Model) -> str:
         "Labels": _labels(model),
         "How good it is": _table(model.metrics)
         or "Nothing was measured. Evaluate it on your own data: `headstart evaluate MODEL DATA`.",
-        "Answers": _answers(model.calibration),
+        "Answers": _answers(model.calibration, model.labels),
         "Data it was fitted on": _table(model.data) or "Not recorded.",
         "How it was made": _table(model.plan) or "Not recorded.",
         "Backbone": "\n".join(
@@ -69,19 +70,41 @@ def html(model: Model) -> str:
 
 
 def _title(model: Model) -> str:
-    names = " / ".join(model.labels) if len(model.labels) <= 4 else f"{len(model.labels)} classes"
+    if model.target == "number":
+        return f"headstart model: a number for {modality(model.modality).noun}"
+    what = "classes" if model.target == "label" else "labels"
+    names = " / ".join(model.labels) if len(model.labels) <= 4 else f"{len(model.labels)} {what}"
     return f"headstart model: {_inline(names)}"
 
 
 def _intended_use(model: Model) -> str:
+    noun = modality(model.modality).noun
+    does = {
+        "label": f"Tells {len(model.labels)} classes of {noun} apart.",
+        "labels": f"Says which of {len(model.labels)} labels each of some {noun} has: several, one or none.",
+        "number": f"Estimates a number for {noun}.",
+    }
     return (
-        f"Tells {len(model.labels)} classes of {modality(model.modality).noun} apart. It was made for items "
+        f"{does[model.target]} It was made for items "
         "like those it was fitted on. Not meant for decisions about people, or where a wrong answer does "
         "harm that nobody checks."
     )
 
 
-def _answers(calibration: Calibration) -> str:
+def _answers(calibration: AnyCalibration, labels: Sequence[str]) -> str:
+    if isinstance(calibration, Interval):
+        return (
+            f"The answer is a number; its interval goes {calibration.width:.4g} to either side, made to hold "
+            f"the true number for {calibration.level:.0%} of items like those it was fitted on."
+        )
+    if isinstance(calibration, Thresholds):
+        pairs = list(zip(labels, calibration.thresholds, strict=True))[:_SHOWN_LABELS]
+        listed = ", ".join(f"{_inline(label)} {threshold:.3g}" for label, threshold in pairs)
+        return (
+            f"Probabilities are sigmoid(logits / {calibration.temperature:.4g}), each label on its own. An "
+            "item has a label when its probability is at least the label's threshold, which was chosen for "
+            f"the best F1: {listed}."
+        )
     conformal, abstention = calibration.conformal, calibration.abstention
     return (
         f"Probabilities are softmax(logits / {calibration.temperature:.4g}). A label is in the prediction "
@@ -94,12 +117,15 @@ def _answers(calibration: Calibration) -> str:
 
 def _usage(model: Model) -> str:
     side = model.front_end.preprocess.size
+    answer = {"label": "label", "labels": "labels", "number": "value"}[model.target]
+    *names, last = outputs(model.target)
+    order = "" if model.target == "number" else " in the order of the labels"
     return (
         "```python\nimport headstart as hs\n\n"
-        'model = hs.load("this folder")\nmodel.predict(["new.jpg"])[0].label\n```\n\n'
+        f'model = hs.load("this folder")\nmodel.predict(["new.jpg"])[0].{answer}\n```\n\n'
         "`headstart predict MODEL FILE…` does the same. Without headstart: `network.xml` is an OpenVINO "
-        f'network; its input "pixels" is uint8 [n, {side}, {side}, 3] (RGB), its outputs are grid, features, '
-        "logits and probabilities in the order of the labels. `front_end` in `artefact.json` says how to "
+        f'network; its input "pixels" is uint8 [n, {side}, {side}, 3] (RGB), its outputs are '
+        f"{', '.join(names)} and {last}{order}. `front_end` in `artefact.json` says how to "
         "resize and crop. Do not edit the files in this folder, this one included: their digests are checked."
     )
 
@@ -111,13 +137,20 @@ def _labels(model: Model) -> str:
 
 
 def _limits(model: Model) -> str:
+    limits = {
+        "label": "It knows its labels only: shown something else, it names one of them, maybe confidently.",
+        "labels": "It knows its labels only: what else there is to see it does not say.",
+        "number": "Shown something else than it was fitted on, it gives a number all the same.",
+    }
+    noun = "intervals" if model.target == "number" else "prediction sets"
+    promise = f"Coverage of the {noun} is a promise about the average item, not about each kind of item."
     return "\n".join(
         (
-            "- It knows its labels only: shown something else, it names one of them, maybe confidently.",
+            f"- {limits[model.target]}",
             "- The figures hold for data like those they were measured on. Other cameras, places or times: "
             "measure again.",
             f"- It inherits what its backbone learned, biases included ({model.backbone.training_data}).",
-            "- Coverage of the prediction sets is a promise about the average item, not about each class.",
+            *([] if model.target == "labels" else [f"- {promise}"]),
         )
     )
 

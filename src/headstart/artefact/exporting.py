@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.artefact.network import OUTPUTS, write_network
+from headstart.artefact.network import outputs, write_network
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import (
@@ -23,6 +23,7 @@ from headstart.errors import (
     missing_extra,
 )
 from headstart.files import atomic_file, storage_errors
+from headstart.transfer.calibration import Interval, Thresholds
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     """Write a model's network for programs that know nothing of headstart.
 
-    Input: "pixels", uint8 [n, side, side, 3], RGB. Outputs: "grid", "features", "logits", "probabilities".
+    Input: "pixels", uint8 [n, side, side, 3], RGB. Outputs: "grid", "features", "logits", "probabilities"; of
+    a model for numbers "grid", "features", "value".
     The golden vectors are checked on the file before it gets its name.
 
     Args:
@@ -88,7 +90,8 @@ def _check(model: Model, draft: Path, precision: Precision | None) -> None:
     if model.golden is None:
         raise ArtefactError("golden vectors", "a model without", "call model.record_golden([…]) first")
     engine = OpenVinoEngine(draft, precision)
-    answers = [engine.one(value, ("probabilities",))["probabilities"] for value in model.golden.inputs]
+    answer = outputs(model.target)[-1]
+    answers = [engine.one(value, (answer,))[answer] for value in model.golden.inputs]
     model.golden.check(np.stack(answers), f"the exported {draft.name}")
 
 
@@ -107,7 +110,7 @@ def _onnx(model: Model, draft: Path) -> None:
     except ImportError as error:
         raise missing_extra(error.name or "torch", "train", "exporting to ONNX") from error
     network = _with_head(model, _same_backbone(model))
-    side = model.front_end.preprocess.size
+    side, names = model.front_end.preprocess.size, outputs(model.target)
     with warnings.catch_warnings():
         # The newer exporter needs another package (onnxscript); this one is deprecated, not broken.
         for message in (
@@ -123,8 +126,8 @@ def _onnx(model: Model, draft: Path) -> None:
             str(draft),
             dynamo=False,
             input_names=["pixels"],
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "n"} for name in ("pixels", *OUTPUTS)},
+            output_names=list(names),
+            dynamic_axes={name: {0: "n"} for name in ("pixels", *names)},
         )
     _check(model, draft, "fp32")  # what other programs will most likely compute in
 
@@ -143,7 +146,7 @@ def _same_backbone(model: Model) -> Backbone:
 
 
 def _with_head(model: Model, backbone: Backbone) -> Any:
-    """Return a torch module from pixels to the four outputs."""
+    """Return a torch module from pixels to the outputs."""
     import torch
     from torch import nn
 
@@ -153,7 +156,7 @@ def _with_head(model: Model, backbone: Backbone) -> Any:
         linear.weight.data = torch.from_numpy(np.ascontiguousarray(weight.T))
         linear.bias.data = torch.from_numpy(np.ascontiguousarray(bias))
         layers += [nn.ReLU(), linear] if layers else [linear]
-    temperature = model.calibration.temperature
+    calibration = model.calibration
 
     class Answering(nn.Module):
         def __init__(self) -> None:
@@ -163,6 +166,10 @@ def _with_head(model: Model, backbone: Backbone) -> Any:
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
             grid, features = self.backbone(pixels)
             logits = self.head(features)
-            return grid, features, logits, (logits / temperature).softmax(1)
+            if isinstance(calibration, Interval):
+                return grid, features, logits
+            scaled = logits / calibration.temperature
+            several = isinstance(calibration, Thresholds)
+            return grid, features, logits, scaled.sigmoid() if several else scaled.softmax(1)
 
     return Answering().eval()

@@ -7,51 +7,94 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.items import Target
 from headstart.errors import ArtefactError
+from headstart.transfer.calibration import AnyCalibration, Interval
 
 MOST = 4
 TOLERANCE = 0.02
 """How far a probability may be off: CPUs without bf16 round differently."""
+_OF_INTERVAL, _OF_SPREAD = 0.1, 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """Inputs as the network gets them, and the probabilities they must be answered with.
+    """Inputs as the network gets them, and the probabilities (or numbers) they must be answered with.
 
     Args:
         inputs: uint8 [m, h, w, 3].
-        probabilities: float64 [m, classes].
+        probabilities: float64 [m, classes]; numbers, float64 [m, 1], where the target is "number".
+        target: What kind of answers they are. Defaults to "label".
+        tolerance: How far an answer may be off, float. Defaults to `TOLERANCE`.
     """
 
     inputs: NDArray[np.uint8]
     probabilities: NDArray[np.float64]
+    target: Target = "label"
+    tolerance: float = TOLERANCE
 
     def check(self, probabilities: NDArray[np.floating], what: str) -> None:
         """Compare answers with the expected ones.
 
         Args:
-            probabilities: What the inputs are answered with now, float [m, classes].
+            probabilities: What the inputs are answered with now, float [m, columns].
             what: What answered, for the message, str.
 
         Raises:
-            ArtefactError: Another label, or a probability that is off by more than `TOLERANCE`.
+            ArtefactError: Another label, or an answer that is off by more than the tolerance.
         """
         expected = "the golden vectors to be answered as when the model was saved"
         fix = "do not use it; save or export the model again, with the versions that are named in it"
+        nouns = "numbers" if self.target == "number" else "probabilities"
         if probabilities.shape != self.probabilities.shape:
-            received = (
-                f"{list(probabilities.shape)} probabilities by {what}, not {list(self.probabilities.shape)}"
-            )
+            received = f"{list(probabilities.shape)} {nouns} by {what}, not {list(self.probabilities.shape)}"
             raise ArtefactError(expected, received, fix)
         off = np.abs(probabilities - self.probabilities).max(initial=0.0)
-        if not off <= TOLERANCE:  # NaN is no agreement either
-            raise ArtefactError(expected, f"a probability by {what} that is off by {off:.3f}", fix)
+        if not off <= self.tolerance:  # NaN is no agreement either
+            received = f"a number by {what} that is off by {off:.3g}"
+            if self.target != "number":
+                received = f"a probability by {what} that is off by {off:.3f}"
+            raise ArtefactError(expected, received, fix)
+        if self.target != "label":
+            return
         # Two labels within the tolerance of each other may change places: that is no other answer.
         answers = probabilities.argmax(1)
         rows = np.arange(len(answers))
         behind = self.probabilities.max(1) - self.probabilities[rows, answers]
-        if (behind > TOLERANCE).any():
+        if (behind > self.tolerance).any():
             raise ArtefactError(expected, f"another label by {what}", fix)
+
+
+def tolerance(calibration: AnyCalibration, answers: NDArray[np.floating]) -> float:
+    """Return how far an answer may be off: for numbers it depends on their size.
+
+    Args:
+        calibration: Of the model.
+        answers: To the golden inputs, float [m, columns].
+    """
+    if not isinstance(calibration, Interval):
+        return TOLERANCE
+    rounding = 16 * float(np.finfo(np.float32).eps) * float(np.abs(answers).max(initial=1.0))
+    return _OF_INTERVAL * calibration.width + _OF_SPREAD * float(np.ptp(answers)) + rounding
+
+
+def choose_spread(numbers: NDArray[np.floating], most: int = MOST) -> list[int]:
+    """Choose which items make good golden vectors where answers are numbers: evenly from small to large.
+
+    Args:
+        numbers: Answers to the candidates, float [n].
+        most: How many to choose at most, int. Defaults to 4.
+
+    Returns:
+        Positions of the items.
+
+    Example:
+        >>> choose_spread(np.array([5.0, 1.0, 3.0]), most=2)
+        [1, 0]
+    """
+    order = np.argsort(numbers, kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int))
+    return [int(order[place]) for place in places]
 
 
 def choose(probabilities: NDArray[np.floating], most: int = MOST) -> list[int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.artefact import schema
 from headstart.artefact.golden import Golden
 from headstart.artefact.model import Model
-from headstart.artefact.network import OUTPUTS
+from headstart.artefact.network import outputs
 from headstart.artefact.schema import Artefact
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
@@ -53,7 +53,7 @@ def check_model(model: Model) -> None:
     """Check the golden vectors twice: as `predict` answers, and as the network alone does.
 
     Args:
-        model: A model whose network has the four outputs of an artefact.
+        model: A model whose network has the outputs of an artefact.
 
     Raises:
         ArtefactError: The answers differ from those expected, or there are none.
@@ -63,13 +63,14 @@ def check_model(model: Model) -> None:
         raise ArtefactError(
             "golden vectors", "a model without", "call model.record_golden([…]) before saving"
         )
-    if missing := set(OUTPUTS) - set(model.engine.outputs):
+    names = outputs(model.target)
+    if missing := set(names) - set(model.engine.outputs):
         received = f"none named {', '.join(sorted(missing))}"
-        raise ArtefactError(f"the network's outputs {', '.join(OUTPUTS)}", received, "save the model again")
-    outputs = [model.engine.one(value, ("features", "probabilities")) for value in golden.inputs]
-    logits = model.head.logits(np.stack([output["features"] for output in outputs]))
-    golden.check(model.calibration.probabilities(logits), "predict")
-    golden.check(np.stack([output["probabilities"] for output in outputs]), "the network")
+        raise ArtefactError(f"the network's outputs {', '.join(names)}", received, "save the model again")
+    answers = [model.engine.one(value, ("features", names[-1])) for value in golden.inputs]
+    logits = model.head.logits(np.stack([answer["features"] for answer in answers]))
+    golden.check(model.calibration.answers(logits), "predict")
+    golden.check(np.stack([answer[names[-1]] for answer in answers]), "the network")
 
 
 def _check_folder(folder: Path) -> None:
@@ -117,18 +118,23 @@ def _assemble(folder: Path, artefact: Artefact) -> Model:
         plan=artefact.plan,
         metrics=artefact.metrics,
         data=artefact.data,
-        golden=_golden(folder / artefact.golden.file),
+        golden=_golden(folder / artefact.golden.file, artefact),
         created=artefact.created,
     )
 
 
-def _golden(path: Path) -> Golden:
+def _golden(path: Path, artefact: Artefact) -> Golden:
     tensors = _tensors(path)
     if not {"inputs", "probabilities"} <= tensors.keys() or tensors["inputs"].dtype != np.uint8:
         raise ArtefactError(
             f"inputs and probabilities in {path.name}", repr(sorted(tensors)), "save the model again"
         )
-    return Golden(tensors["inputs"].astype(np.uint8), tensors["probabilities"].astype(np.float64))
+    return Golden(
+        tensors["inputs"].astype(np.uint8),
+        tensors["probabilities"].astype(np.float64),
+        artefact.target,
+        artefact.golden.tolerance,
+    )
 
 
 def _tensors(path: Path) -> Tensors:

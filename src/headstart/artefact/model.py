@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact import card_text
-from headstart.artefact.golden import Golden
+from headstart.artefact.golden import Golden, tolerance
+from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.schema import FrontEnd
 from headstart.backbones.card import Card
-from headstart.data.items import Source
+from headstart.data.items import Source, Target
 from headstart.data.pipeline import Pipeline
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import DecodeError, OptionError
 from headstart.modalities import modality
-from headstart.transfer.calibration import Calibration
+from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head
 
 Rows = NDArray[np.float32]
@@ -36,39 +37,6 @@ class Report(Protocol):
         """Write the report as one HTML file."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one input.
-
-    Args:
-        input: What was asked about, str: the path, or "input 3" for the third when it has no name.
-        label: The most probable class; None where the input could not be read or the answer is withheld.
-        confidence: Its probability, float; 0 where the input could not be read.
-        probabilities: Every class's, {label: float}; empty where the input could not be read.
-        labels_set: Classes that cannot be ruled out at the promised coverage, tuple of str.
-        error: Why the input could not be read, str. Defaults to None.
-
-    Example:
-        >>> Prediction("a.jpg", "cat", 0.9, {"cat": 0.9, "dog": 0.1}, ("cat",)).to_json()["label"]
-        'cat'
-    """
-
-    input: str
-    label: str | None
-    confidence: float
-    probabilities: dict[str, float]
-    labels_set: tuple[str, ...]
-    error: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object: the answer, or only the input and its error."""
-        if self.error is not None:
-            return {"input": self.input, "error": self.error}
-        value = asdict(self)
-        del value["error"]
-        return {**value, "labels_set": list(self.labels_set)}
-
-
 @dataclass(eq=False)
 class _Prepared:
     """An input on its way through the network."""
@@ -79,18 +47,19 @@ class _Prepared:
 
 
 class Model:
-    """Answers which class an item belongs to.
+    """Answers which class an item belongs to, which labels it has, or what number.
 
     `headstart.fit` makes one, `headstart.load` reads one. The network starts at the first question.
 
     Args:
-        labels: The classes in the order of the head's logits, tuple of str.
+        labels: The classes or labels in the order of the head's logits, tuple of str; for a number the one
+            name of the answer, ("value",).
         modality: "image", "text" or "audio".
         front_end: How an item becomes the network's input.
         backbone: Card of the pretrained weights.
         network: The .xml of an IR with the outputs "grid" and "features".
         head: What turns features into logits.
-        calibration: What turns logits into probabilities, sets and silence.
+        calibration: What turns logits into answers; its type says of which kind they are.
         precision: What the network runs in. Defaults to None: bf16 where the CPU computes in it.
         plan: How the model was made, a JSON object. Defaults to None (empty).
         metrics: How good it was found to be, a JSON object. Defaults to None (empty).
@@ -111,7 +80,7 @@ class Model:
         backbone: Card,
         network: Path,
         head: Head,
-        calibration: Calibration,
+        calibration: AnyCalibration,
         precision: Precision | None = None,
         plan: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
@@ -134,6 +103,11 @@ class Model:
         self.created = created or datetime.now(UTC).isoformat(timespec="seconds")
         self.report: Report | None = None
 
+    @property
+    def target(self) -> Target:
+        """What it answers: "label" (one class), "labels" (several or none) or "number"."""
+        return self.calibration.target
+
     def predict(self, sources: Iterable[Source], *, abstain: bool = False) -> list[Prediction]:
         """Answer about some items; one that cannot be read does not stop the others.
 
@@ -146,7 +120,7 @@ class Model:
             One Prediction for each item, in order.
 
         Raises:
-            OptionError: A single item instead of a list.
+            OptionError: A single item instead of a list, or `abstain` where the answer is not one label.
 
         Example:
             >>> model.predict(["new.jpg"])[0].label  # doctest: +SKIP
@@ -165,13 +139,18 @@ class Model:
             One Prediction for each item, in order.
 
         Raises:
-            OptionError: A single item instead of many.
+            OptionError: A single item instead of many, or `abstain` where the answer is not one label.
         """
+        if abstain and self.target != "label":
+            fix = "leave abstain out: labels have thresholds, numbers have intervals"
+            raise OptionError(
+                "a model that answers with one label, to abstain", f"one for {self.target}", fix
+            )
         for name, rows in self._features(sources):
             yield (
                 self._failure(name, rows)
                 if isinstance(rows, DecodeError)
-                else self._answer(name, rows, abstain)
+                else predicted(name, self._answers(rows), self.labels, self.calibration, abstain)
             )
 
     def predict_proba(self, sources: Iterable[Source]) -> NDArray[np.float64]:
@@ -181,17 +160,21 @@ class Model:
             sources: As for `predict`.
 
         Returns:
-            float64 [n, classes], in the order of `labels`; rows sum to one.
+            float64 [n, classes], in the order of `labels`; rows sum to one, unless items have several labels.
 
         Raises:
             DecodeError: An item cannot be read.
-            OptionError: A single item instead of a list.
+            OptionError: A single item instead of a list, or the model answers with numbers.
 
         Example:
             >>> model.predict_proba(["new.jpg"]).shape  # doctest: +SKIP
             (1, 2)
         """
-        answers = [self._probabilities(rows) for rows in self._whole(sources)]
+        if self.target == "number":
+            raise OptionError(
+                "a model that gives probabilities", "one for numbers", "use predict([…])[0].value"
+            )
+        answers = [self._answers(rows) for rows in self._whole(sources)]
         return np.stack(answers) if answers else np.zeros((0, len(self.labels)))
 
     def embed(self, sources: Iterable[Source]) -> NDArray[np.float32]:
@@ -225,10 +208,11 @@ class Model:
         """
         prepared = [self._prepare(pair) for pair in enumerate(sources, 1)]
         inputs = np.stack([_readable(item)[0] for item in prepared])
-        self.golden = Golden(inputs, self.answer_inputs(inputs))
+        answers = self.answer_inputs(inputs)
+        self.golden = Golden(inputs, answers, self.target, tolerance(self.calibration, answers))
 
     def answer_inputs(self, inputs: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return the probabilities for inputs that are already prepared.
+        """Return the probabilities (or numbers) for inputs that are already prepared.
 
         Args:
             inputs: uint8 [m, h, w, 3], as the network gets them.
@@ -237,7 +221,7 @@ class Model:
             float64 [m, classes].
         """
         rows = [self.engine.one(value, ("features",))["features"] for value in inputs]
-        return np.stack([self._probabilities(row[None]) for row in rows])
+        return np.stack([self._answers(row[None]) for row in rows])
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a folder, whole or not at all.
@@ -273,7 +257,12 @@ class Model:
 
     def __repr__(self) -> str:
         noun, made = modality(self.modality).noun, f"{self.head.kind} head on {self.backbone.name}"
-        return f"<Model for {noun}: {len(self.labels)} classes, {made}>"
+        what = {
+            "label": f"{len(self.labels)} classes",
+            "labels": f"{len(self.labels)} labels",
+            "number": "a number",
+        }
+        return f"<Model for {noun}: {what[self.target]}, {made}>"
 
     def _repr_html_(self) -> str:
         return card_text.html(self)
@@ -324,29 +313,15 @@ class Model:
         except DecodeError as error:
             return _Prepared(name, None, error)
 
-    def _probabilities(self, rows: Rows) -> NDArray[np.float64]:
-        """Return one item's probabilities: its rows' logits, averaged, then calibrated."""
+    def _answers(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the answers about one item: its rows' logits, averaged, then calibrated."""
         logits = self.head.logits(rows).mean(0, keepdims=True)
-        probabilities: NDArray[np.float64] = self.calibration.probabilities(logits)[0]
-        return probabilities
-
-    def _answer(self, name: str, rows: Rows, abstain: bool) -> Prediction:
-        probabilities = self._probabilities(rows)
-        best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        withheld = abstain and confidence < self.calibration.abstention.confidence
-        inside = self.calibration.conformal.sets(probabilities[None])[0]
-        return Prediction(
-            input=name,
-            label=None if withheld else self.labels[best],
-            confidence=confidence,
-            probabilities=dict(zip(self.labels, probabilities.tolist(), strict=True)),
-            labels_set=tuple(label for label, kept in zip(self.labels, inside, strict=True) if kept),
-        )
+        answers: NDArray[np.float64] = self.calibration.answers(logits)[0]
+        return answers
 
     @staticmethod
     def _failure(name: str, error: DecodeError) -> Prediction:
-        return Prediction(name, None, 0.0, {}, (), error=str(error))
+        return Prediction(name, error=str(error))
 
 
 def _readable(item: _Prepared) -> NDArray[np.uint8]:

@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headstart.data.items import Target
 from headstart.engines.conversion import save_ir
 from headstart.engines.openvino_engine import read_ir
+from headstart.transfer.calibration import AnyCalibration, Interval, Thresholds
 from headstart.transfer.heads import Head
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
 
 OUTPUTS = ("grid", "features", "logits", "probabilities")
+_NUMBER_OUTPUTS = ("grid", "features", "value")
 
 
-def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
+def outputs(target: Target) -> tuple[str, ...]:
+    """Return the names of a network's outputs by what it answers; the last one is the answer."""
+    return _NUMBER_OUTPUTS if target == "number" else OUTPUTS
+
+
+def answering_network(backbone: Path, head: Head, calibration: AnyCalibration) -> Any:
     """Append a head to a backbone's IR, so that plain OpenVINO answers without anything of ours.
 
     `predict` computes the head in NumPy, in 32 bits; here it runs in whatever the CPU is told to. In bf16 the
@@ -26,11 +34,12 @@ def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
     Args:
         backbone: The .xml of an IR with the outputs "grid" and "features" (others are dropped).
         head: What turns features into logits.
-        temperature: What logits are divided by before the softmax, float.
+        calibration: What turns logits into answers.
 
     Returns:
         An openvino.Model: input "pixels" uint8 [n, h, w, 3]; outputs "grid", "features", "logits" and
-        "probabilities".
+        "probabilities" (softmax, or sigmoid where items have several labels), or for numbers "grid",
+        "features" and "value".
 
     Raises:
         ArtefactError: The backbone's IR is missing or damaged.
@@ -47,10 +56,13 @@ def answering_network(backbone: Path, head: Head, temperature: float) -> Any:
     for number, (weight, bias) in enumerate(head.layers):
         product = ops.matmul(ops.relu(x) if number else x, ops.constant(weight), False, False)
         x = ops.add(product, ops.constant(np.ascontiguousarray(bias[None])))
-    scaled = ops.multiply(x, ops.constant(np.array([[1 / temperature]], np.float32)))
-    results = (grid, features, x.output(0), ops.softmax(scaled, 1).output(0))
+    results = [grid, features, x.output(0)]
+    if not isinstance(calibration, Interval):
+        scaled = ops.multiply(x, ops.constant(np.array([[1 / calibration.temperature]], np.float32)))
+        several = isinstance(calibration, Thresholds)
+        results.append((ops.sigmoid(scaled) if several else ops.softmax(scaled, 1)).output(0))
     whole = openvino.Model([ops.result(value) for value in results], model.get_parameters(), "headstart")
-    for output, name in zip(whole.outputs, OUTPUTS, strict=True):
+    for output, name in zip(whole.outputs, outputs(calibration.target), strict=True):
         output.set_names({name})
     return whole
 
@@ -66,4 +78,4 @@ def write_network(model: Model, path: Path) -> None:
         ArtefactError: The backbone's IR is missing or damaged.
         StorageError: The disk is full or the folder cannot be written.
     """
-    save_ir(answering_network(model.network, model.head, model.calibration.temperature), path)
+    save_ir(answering_network(model.network, model.head, model.calibration), path)

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart import __version__
 from headstart.artefact import schema
-from headstart.artefact.golden import TOLERANCE, Golden
+from headstart.artefact.golden import Golden
 from headstart.artefact.loading import load
 from headstart.artefact.network import write_network
+from headstart.artefact.prediction import predicted
 from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, Member, Runner, Scaling
+from headstart.data.items import in_words
 from headstart.engines.openvino_engine import default_precision
 from headstart.errors import ArtefactError, HeadstartError, StorageError
 from headstart.files import atomic_folder, digest_file
+from headstart.transfer.calibration import Calibration, Interval, Thresholds
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
@@ -78,12 +82,16 @@ def check_place(target: Path) -> None:
 def _write(model: Model, golden: Golden, folder: Path) -> None:
     from safetensors.numpy import save as pack
 
-    answers = golden.probabilities.argmax(1)
-    vectors = {
+    vectors: dict[str, NDArray[np.generic]] = {
         "inputs": golden.inputs,
         "probabilities": golden.probabilities,
-        "labels": answers.astype(np.int64),
     }
+    if golden.target == "label":
+        vectors["labels"] = golden.probabilities.argmax(1).astype(np.int64)
+    calibration = model.calibration
+    scaling = abstain = None
+    if isinstance(calibration, Calibration):
+        scaling, abstain = Scaling(calibration.temperature, calibration.conformal), calibration.abstention
     (folder / HEAD).write_bytes(pack(model.head.tensors()))
     (folder / GOLDEN).write_bytes(
         pack({name: np.ascontiguousarray(value) for name, value in vectors.items()})
@@ -95,17 +103,26 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
         modality=model.modality,
         labels=model.labels,
         members=(Member(model.front_end, model.backbone, NETWORK, HeadFile(model.head.kind, HEAD)),),
-        calibration=Scaling(model.calibration.temperature, model.calibration.conformal),
-        abstain=model.calibration.abstention,
+        calibration=scaling,
+        abstain=abstain,
         plan=model.plan,
         metrics=model.metrics,
         data=model.data,
         versions=versions(),
         engine=Runner("openvino", default_precision(model.precision)),
-        golden=GoldenFile(GOLDEN, tuple(model.labels[index] for index in answers), TOLERANCE),
+        golden=GoldenFile(GOLDEN, _in_words(model, golden), golden.tolerance),
         files={file.name: digest_file(file) for file in sorted(folder.iterdir())},
+        target=model.target,
+        thresholds=calibration if isinstance(calibration, Thresholds) else None,
+        interval=calibration if isinstance(calibration, Interval) else None,
     )
     schema.write(artefact, folder)
+
+
+def _in_words(model: Model, golden: Golden) -> tuple[str, ...]:
+    answers = (predicted("", row, model.labels, model.calibration) for row in golden.probabilities)
+    known = (next(a for a in (p.label, p.labels, p.value) if a is not None) for p in answers)
+    return tuple(map(in_words, known))
 
 
 def versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,10 +13,18 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from headstart.backbones.card import Card, Preprocess
+from headstart.data.items import Target
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError, BackboneError
 from headstart.files import digest_json
-from headstart.transfer.calibration import Abstention, Calibration, Conformal
+from headstart.transfer.calibration import (
+    Abstention,
+    AnyCalibration,
+    Calibration,
+    Conformal,
+    Interval,
+    Thresholds,
+)
 from headstart.transfer.heads import Kind
 
 SCHEMA = 1
@@ -100,8 +108,8 @@ class GoldenFile:
 
     Args:
         file: Name of the safetensors file, str.
-        labels: The expected answers, tuple of str.
-        tolerance: How far a probability may be off, float.
+        labels: The expected answers in words, tuple of str.
+        tolerance: How far a probability or a number may be off, float.
     """
 
     file: str
@@ -116,10 +124,10 @@ class Artefact:
     Args:
         created: When the model was fitted, ISO 8601 in UTC, str.
         modality: "image", "text" or "audio".
-        labels: The classes in the order of the logits, tuple of str.
+        labels: The classes or labels in the order of the logits, tuple of str; what a number is called.
         members: The networks, tuple of Member.
-        calibration: Temperature and prediction sets.
-        abstain: Below which confidence an answer is withheld.
+        calibration: Temperature and prediction sets; None unless items have one label.
+        abstain: Below which confidence an answer is withheld; None unless items have one label.
         plan: How the model was made, a JSON object.
         metrics: How good it was found to be, a JSON object.
         data: What it was fitted on, a JSON object with the data's digest.
@@ -128,14 +136,17 @@ class Artefact:
         golden: Where the golden vectors are.
         files: SHA-256 of every other file of the artefact, {name: digest}.
         combine: How members are combined. Defaults to "mean".
+        target: What it answers. Defaults to "label", as in artefacts from before there were others.
+        thresholds: Temperature and thresholds where items have several labels. Defaults to None.
+        interval: How far off a number may be. Defaults to None.
     """
 
     created: str
     modality: str
     labels: tuple[str, ...]
     members: tuple[Member, ...]
-    calibration: Scaling
-    abstain: Abstention
+    calibration: Scaling | None
+    abstain: Abstention | None
     plan: dict[str, Any]
     metrics: dict[str, Any]
     data: dict[str, Any]
@@ -144,11 +155,25 @@ class Artefact:
     golden: GoldenFile
     files: dict[str, str]
     combine: Literal["mean"] = "mean"
+    target: Target = "label"
+    thresholds: Thresholds | None = None
+    interval: Interval | None = None
 
     @property
-    def scale(self) -> Calibration:
-        """The calibration and the abstention as `transfer` knows them."""
-        return Calibration(self.calibration.temperature, self.calibration.conformal, self.abstain)
+    def scale(self) -> AnyCalibration:
+        """The calibration as `transfer` knows it.
+
+        Raises:
+            ArtefactError: There is none for the target, or one for another.
+        """
+        found: list[AnyCalibration | None] = [self.thresholds, self.interval]
+        if self.calibration and self.abstain:
+            found.append(Calibration(self.calibration.temperature, self.calibration.conformal, self.abstain))
+        given = [each for each in found if each is not None]
+        if len(given) != 1 or given[0].target != self.target:
+            what = ", ".join(each.target for each in given) or "nothing"
+            raise _wrong(f"a calibration for the target {self.target}", f"one for {what}")
+        return given[0]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, with the schema's number and the digest of everything else in it."""
@@ -215,8 +240,13 @@ def _check_names(artefact: Artefact) -> None:
     for name in wanted:
         if name not in artefact.files:
             raise _wrong(f"a digest for {name!r} under 'files'", "none")
-    if len(artefact.labels) < 2 or len(set(artefact.labels)) < len(artefact.labels):
-        raise _wrong("at least two labels, all different", repr(artefact.labels))
+    least = 2 if artefact.target == "label" else 1
+    if len(artefact.labels) < least or len(set(artefact.labels)) < len(artefact.labels):
+        raise _wrong(
+            f"at least {'two labels' if least == 2 else 'one label'}, all different", repr(artefact.labels)
+        )
+    if isinstance(artefact.scale, Thresholds) and len(artefact.scale.thresholds) != len(artefact.labels):
+        raise _wrong("a threshold for each label", f"{len(artefact.scale.thresholds)} of them")
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:
@@ -251,12 +281,16 @@ def _object(kind: Any, value: Any, where: str) -> Any:
     names = {field.name for field in fields(kind)}
     if not isinstance(value, dict):
         raise _wrong(f"an object at {where}", _describe(value))
-    if missing := names - value.keys():
+    # What has a default may be missing: artefacts from before a field was there stay readable.
+    needed = {
+        each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING
+    }
+    if missing := needed - value.keys():
         raise _wrong(f"the key {min(missing)!r} in {where}", f"only {', '.join(sorted(value)) or 'none'}")
     if unknown := value.keys() - names:
         raise _wrong(f"only the keys {', '.join(sorted(names))} in {where}", f"also {min(unknown)!r}")
     hints = get_type_hints(kind)
-    parts = {name: _typed(hints[name], value[name], f"{where}.{name}") for name in names}
+    parts = {name: _typed(hints[name], part, f"{where}.{name}") for name, part in value.items()}
     try:
         return kind(**parts)
     except BackboneError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart import backbones
-from headstart.artefact.golden import choose
+from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
 from headstart.backbones import Card
@@ -154,10 +154,11 @@ def _golden_items(arrangement: Arrangement, fitted: Fitted) -> list[int]:
     """Choose items of different classes from an even sample of what the head was fitted on."""
     sample = arrangement.refit[:: max(1, len(arrangement.refit) // _GOLDEN_CANDIDATES)]
     # A few of every class, also of those that the even sample misses.
-    _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True)
+    _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True, axis=0)
     candidates = np.unique(np.concatenate([sample, arrangement.refit[firsts[:_GOLDEN_CANDIDATES]]]))
     part = arrangement.data.take(candidates)
-    chosen = choose(softmax(part.logits(fitted.head), fitted.calibration.temperature))
+    answers = fitted.calibration.answers(part.logits(fitted.head))
+    chosen = choose_spread(answers[:, 0]) if part.target == "number" else choose(answers)
     return [int(candidates[position]) for position in chosen]
 
 
