@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from headstart.progress import Say
 from headstart.transfer.features import Features
 from headstart.transfer.passes import extract
 from headstart.transfer.store import FeatureStore
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
 
 _QUANTISE_ON = 200
 
@@ -98,6 +102,8 @@ def gather(
     precision: Precision | None,
     offline: bool,
     say: Say,
+    cut: str | None = None,
+    size: int | None = None,
     progress: bool = True,
 ) -> Gathered:
     """Compute, or fetch from the store, the features of every item that can be read.
@@ -110,6 +116,8 @@ def gather(
         precision: None for the engine's own choice.
         offline: Whether to stay off the network.
         say: Where progress is told.
+        cut: Block that the features leave from. Defaults to None, the last.
+        size: Side of the pictures, int, in pixels. Defaults to None, what the backbone was made for.
         progress: Whether to draw a progress bar. Defaults to True.
 
     Returns:
@@ -117,12 +125,21 @@ def gather(
 
     Raises:
         DataError: Not a single item can be read.
+        OptionError: There is no such block.
     """
     name = backbone or modality(dataset.modality).default_backbone
+
+    def load() -> Backbone:
+        network = backbones.load(name, offline=offline)
+        network = network if size is None else network.at(size)
+        return network if cut is None else network.cut(cut)
+
     card = backbones.card(name, offline=offline)
+    if cut not in (None, card.blocks[-1]) or size not in (None, card.preprocess.size):
+        card = load().card
     choice = choose(
         card,
-        lambda: backbones.load(name, offline=offline),
+        load,
         engine=engine,
         precision=precision,
         calibration=lambda: _calibration_inputs(dataset, card),
