@@ -1,0 +1,67 @@
+"""How good the network is during training: its answers on the plain views of the validation items."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from headstart.training.inputs import Inputs
+from headstart.training.losses import Criterion
+from headstart.training.network import Network
+from headstart.training.precision import Autocast
+from headstart.training.sampling import Items
+
+
+def ready(x: Tensor, device: torch.device) -> Tensor:
+    """Return a batch as the network runs it fastest: pixels as they are, grids float32 with channels last."""
+    x = x.to(device)
+    if not x.is_floating_point():
+        return x
+    x = x.float()
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+@torch.no_grad()
+def answers(
+    network: Network, inputs: Inputs, items: Items, batch: int, autocast: Autocast, device: torch.device
+) -> Tensor:
+    """Return the logits of some items, seen plainly, float32 [n, classes]; the network stays in its mode."""
+    mode = network.training
+    network.eval()
+    found = []
+    for first in range(0, len(items), batch):
+        x = ready(inputs.batch(items[first : first + batch], None), device)
+        with autocast():
+            logits = network(x, inputs.start)
+        found.append(logits.float().cpu())
+    network.train(mode)
+    return torch.cat(found)
+
+
+def scores(criterion: Criterion, logits: Tensor, targets: Tensor, binary: bool) -> dict[str, float]:
+    """Return the loss, and the accuracy (of numbers the root mean squared error).
+
+    Args:
+        criterion: The loss.
+        logits: float [n, k].
+        targets: Classes int64 [n], soft targets or several labels float [n, k], or numbers float [n].
+        binary: Whether every column is a yes or no of its own.
+
+    Returns:
+        {"val_loss", "val_accuracy" or "val_rmse"}.
+
+    Example:
+        >>> from headstart.training.losses import cross_entropy
+        >>> found = scores(cross_entropy, torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1]), False)
+        >>> round(found["val_loss"], 3), found["val_accuracy"]
+        (1.127, 0.5)
+    """
+    loss = {"val_loss": float(criterion(logits, targets))}
+    if targets.ndim == 1 and targets.is_floating_point() and not binary:
+        error = (logits[:, 0] - targets).square().mean().sqrt()
+        return {**loss, "val_rmse": float(error)}
+    if binary and (targets.is_floating_point() or logits.shape[1] == 1):
+        right = (logits > 0) == (targets.reshape(logits.shape) > 0.5)
+    else:
+        right = logits.argmax(1) == (targets.argmax(1) if targets.ndim == 2 else targets)
+    return {**loss, "val_accuracy": float(right.float().mean())}
