@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -273,7 +273,30 @@ def _descend(
     """Return the weights, the intercepts as their last line, of the regression pulled towards `origin`."""
     from scipy.optimize import minimize
 
-    items, pull = np.arange(len(y)), 1 / (strength * weights.sum())
+    options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4, "ftol": 1e-7}
+    loss = objective(x, y, origin, strength, weights)
+    found = minimize(loss, origin.ravel(), jac=True, method="L-BFGS-B", options=options)
+    result: Floats = found.x.reshape(origin.shape)
+    return result
+
+
+def objective(
+    x: Matrix, y: NDArray[np.int64], origin: Floats, strength: float, weights: NDArray[np.float32]
+) -> Callable[[Floats], tuple[float, Floats]]:
+    """Return the function that `fit_from_source` minimises, divided by the items' weight.
+
+    Args:
+        x: Standardised rows, float32 [n, d].
+        y: Class of each row, int [n].
+        origin: Where the weights and, as the last line, the intercepts are pulled to, float64 [d + 1, k].
+        strength: C, float.
+        weights: How much each row counts, float32 [n].
+
+    Returns:
+        From flat weights to (loss, slope).
+    """
+    items, total = np.arange(len(y)), float(weights.sum())
+    pull = 1 / (strength * total)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         w = flat.reshape(origin.shape)
@@ -282,13 +305,10 @@ def _descend(
         logarithm = np.log(np.exp(z).sum(1))
         error = np.exp(z - logarithm[:, None])
         error[items, y] -= 1
-        error *= weights[:, None] / weights.sum()
+        error *= weights[:, None] / total
         away = w - origin
-        value = weights @ (logarithm - z[items, y]) / weights.sum() + 0.5 * pull * float((away**2).sum())
+        value = float(weights @ (logarithm - z[items, y])) / total + 0.5 * pull * float((away**2).sum())
         slope = np.vstack([x.T @ error, error.sum(0)]) + pull * away
-        return float(value), slope.ravel()
+        return value, slope.ravel()
 
-    options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4, "ftol": 1e-7}
-    found = minimize(loss, origin.ravel(), jac=True, method="L-BFGS-B", options=options)
-    result: Floats = found.x.reshape(origin.shape)
-    return result
+    return loss
