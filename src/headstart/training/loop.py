@@ -30,7 +30,10 @@ from headstart.training.reproducible import reproducible, seed_torch
 from headstart.training.sampling import Items, batches, order
 from headstart.training.validation import answers, ready, scores
 
-__all__ = ["Trained", "TrainingData", "train"]
+__all__ = ["NO_GOOD_EPOCH", "Trained", "TrainingData", "train"]
+
+NO_GOOD_EPOCH = "at least one good epoch of training"
+"""What the error expects where training ended before any epoch did."""
 
 _LOOK_EVERY = 10
 """Steps from one line of the history to the next."""
@@ -82,11 +85,12 @@ def train(
         >>> from headstart.backbones import Card, Preprocess
         >>> from headstart.backbones.backbone import Backbone
         >>> from headstart.training.network import make_head
-        >>> from headstart.training.plan import HEAD
+        >>> from headstart.training.plan import HEAD, Settings
         >>> card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(8), 4, ("stem",), 112, "")
         >>> _ = torch.manual_seed(0)
         >>> toy = Backbone(card, {"stem": torch.nn.Conv2d(3, 4, 3)})
-        >>> plan = Plan("fine-tune-all", "toy", "stem", 8, (Phase("all", 9, {"stem": 0.01, HEAD: 0.1}),))
+        >>> phase = Phase("all", 9, {"stem": 0.01, HEAD: 0.1})
+        >>> plan = Plan("fine-tune-all", "toy", "stem", 8, (phase,), settings=Settings(batch=4))
         >>> class DarkAndBright:
         ...     start = None
         ...     def batch(self, items, epoch):
@@ -351,7 +355,7 @@ class _Training:
         best, lines = self.state.best, self.keeper.history.lines
         if best is None:
             fix = "use a lower learning rate or fp32; where time was up, allow more"
-            raise OptionError("at least one good epoch of training", stopped, fix)
+            raise OptionError(NO_GOOD_EPOCH, stopped, fix)
         self.load_weights(self.best)
         self.network.eval()
         accuracy, rmse = best.get("val_accuracy"), best.get("val_rmse")
