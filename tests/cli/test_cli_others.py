@@ -14,6 +14,7 @@ import headstart as hs
 Run = Callable[..., Any]
 COMMANDS = (
     *(("inspect",), ("fit",), ("evaluate",), ("predict",), ("compare",), ("export",), ("demo",), ("doctor",)),
+    ("diagnose",),
     *(("backbones", name) for name in ("list", "show", "fetch", "add")),
     *(("cache", name) for name in ("info", "clear")),
 )

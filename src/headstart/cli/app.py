@@ -13,6 +13,7 @@ from headstart.cli import (
     common,
     compare,
     demo,
+    diagnose,
     doctor,
     evaluate,
     export,
@@ -45,7 +46,7 @@ def _start(
     common.start()
 
 
-for command in (inspect, fit, evaluate, predict, compare, export, demo, doctor):
+for command in (inspect, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")
