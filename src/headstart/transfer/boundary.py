@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, OptionError
 from headstart.images.augmentation import Augmentation
-from headstart.training.plan import minutes_in_words
+from headstart.training.plan import HEAD, minutes_in_words
 from headstart.transfer.passes import Output, View, extract
 from headstart.transfer.shards import Rows
 from headstart.transfer.store import FeatureStore
@@ -32,21 +32,27 @@ Storage = Literal["float16", "float32"]
 
 
 class Boundary(nn.Module):
-    """The output of a backbone's last block in the order in which it is stored: grids channels last.
+    """What the frozen blocks hand on, in the order in which it is stored: grids channels last.
 
     A batch of stored rows is then a channels_last tensor without being copied.
 
     Args:
-        backbone: Up to the last frozen block (`Backbone.cut`); shared, not copied.
+        backbone: Whose blocks are run; shared, not copied.
+        stop: Name of the last frozen block, str. When it is the last of all, the head alone is trained, and
+            what is handed on is the features.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, stop: str) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.start = _behind(backbone, stop)
+        """The first block that is not frozen, or "new-head"."""
+        self.backbone = backbone.cut(stop)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return float [n, h, w, c] or tokens [n, t, d] of RGB pictures, uint8 [n, side, side, 3]."""
+        """Return float [n, h, w, c], tokens [n, t, d] or features [n, d] of uint8 [n, side, side, 3]."""
         x = self.backbone.run_blocks(self.backbone.normalise(pixels))
+        if self.start == HEAD:
+            return cast(Tensor, self.backbone.pool(x)[1])
         return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
 
     def shape(self) -> tuple[int, ...]:
@@ -58,7 +64,7 @@ class Boundary(nn.Module):
 
 
 @dataclass(frozen=True)
-class Cost:
+class CacheCost:
     """What a boundary cache takes.
 
     Args:
@@ -75,7 +81,7 @@ class Cost:
         """Return the cost as a person would say it.
 
         Example:
-            >>> Cost(3, 1_250_000_000, 95).words()
+            >>> CacheCost(3, 1_250_000_000, 95).words()
             '3 views of each item through the frozen blocks, once: 1.2 GB on the disk, 2 minutes'
         """
         what = f"{self.views} views of each item" if self.views > 1 else "each item"
@@ -87,7 +93,7 @@ class BoundaryInputs:
     """Batches of stored boundary outputs, for the blocks behind the boundary (`training.inputs.Inputs`).
 
     Args:
-        start: Name of the first block that runs on a batch, str.
+        start: Name of the first block that runs on a batch, str; "new-head" for the head alone.
         shape: Of one item's output, as it is stored.
         plain: Rows of the plain view.
         views: Rows of each distorted view; epoch e reads view e modulo their number. Defaults to none:
@@ -101,7 +107,7 @@ class BoundaryInputs:
         shape: tuple[int, ...],
         plain: Rows,
         views: Sequence[Rows] = (),
-        cost: Cost = Cost(0, 0, 0.0),
+        cost: CacheCost = CacheCost(0, 0, 0.0),
     ) -> None:
         self.start: str | None = start
         self.shape = shape
@@ -109,7 +115,9 @@ class BoundaryInputs:
         self._plain, self._views = plain, tuple(views)
 
     def batch(self, items: NDArray[np.int64], epoch: int | None) -> Tensor:
-        """Return the boundary outputs of some items, float32 [n, c, h, w] (channels_last) or [n, t, d].
+        """Return what the first block that is not frozen expects, float32.
+
+        Grids [n, c, h, w] are channels_last in memory; tokens are [n, t, d], features [n, d].
 
         Args:
             items: Positions in the data set, int64 [n].
@@ -165,15 +173,13 @@ def boundary_inputs(
 
     Raises:
         DataError: An item cannot be read.
-        OptionError: No block comes after `stop`, or a number of views below 1.
+        OptionError: There is no such block, or a number of views below 1.
     """
     if views < 1:
         raise OptionError("at least one view to store", str(views), "run the frozen blocks in the loop")
-    start = block_after(backbone, stop)
-    frozen = backbone.cut(stop)
-    network = Boundary(frozen)
+    network = Boundary(backbone, stop)
     shape = network.shape()
-    card = replace(frozen.card, digest=_digest(frozen))
+    card = replace(network.backbone.card, digest=_digest(network.backbone))
     output = Output("boundary", int(np.prod(shape)), storage)
     choice = choose(card, lambda: network, engine=engine, precision=precision, outputs=("boundary",))
     started = time.monotonic()
@@ -201,26 +207,13 @@ def boundary_inputs(
         distorted = rows(train, [View(augmentation, seed, number) for number in range(views)])
         (plain,) = rows(val, [None])
     stored = (len(train) * max(1, len(distorted)) + len(val)) * output.width * np.dtype(storage).itemsize
-    cost = Cost(len(distorted), stored, time.monotonic() - started)
-    return BoundaryInputs(start, shape, plain, distorted, cost)
-
-
-def block_after(backbone: Backbone, stop: str) -> str:
-    """Return the name of the block behind another.
-
-    Raises:
-        OptionError: There is no such block, or none behind it.
-    """
-    names = list(backbone.blocks)
-    if stop not in names[:-1]:
-        choices = ", ".join(names[:-1])
-        raise OptionError("a frozen block with others behind it", repr(stop), f"choose one of {choices}")
-    return names[names.index(stop) + 1]
+    cost = CacheCost(len(distorted), stored, time.monotonic() - started)
+    return BoundaryInputs(network.start, shape, plain, distorted, cost)
 
 
 def row_bytes(backbone: Backbone, stop: str, storage: Storage = "float16") -> int:
     """Return what the stored output of the block `stop` takes for one view of one item, in bytes."""
-    return int(np.prod(Boundary(backbone.cut(stop)).shape())) * np.dtype(storage).itemsize
+    return int(np.prod(Boundary(backbone, stop).shape())) * np.dtype(storage).itemsize
 
 
 def budget(folder: Path) -> int:
@@ -251,9 +244,18 @@ def choose_views(items: int, row_bytes: int, epochs: int, budget_bytes: int = DE
     return int(min(fits, (epochs + 1) // 2))
 
 
+def _behind(backbone: Backbone, stop: str) -> str:
+    blocks = list(backbone.card.blocks)
+    if stop not in blocks:
+        raise OptionError(
+            f"a block of {backbone.card.name!r}", repr(stop), f"choose one of {', '.join(blocks)}"
+        )
+    return [*blocks, HEAD][blocks.index(stop) + 1]
+
+
 def _digest(frozen: Backbone) -> str:
-    """Return the digest of the frozen blocks' weights as they are now."""
-    state = frozen.blocks.state_dict()
+    """Return the digest of the frozen weights as they are now."""
+    state = frozen.state_dict()
     return tensors.digest({n: t for n, t in state.items() if not n.endswith("num_batches_tracked")})
 
 
