@@ -132,7 +132,7 @@ def _strip(run: Run) -> list[Markup]:
         "colour the larger; orange is more than a twentieth."
     )
     table = pages.table(["block", *phases], rows, "Median change in a step, relative to the weights")
-    text = "The stronger the colour, the more a step changes a block: 1e-06 to 1e-01 of its size; 1e-03 is healthy."
+    text = "The stronger, the more a step changes a block: 1e-06 to 1e-01 of its size; 1e-03 is healthy."
     return [figures.chart(figure, alt, table), pages.paragraph(text, quiet=True)]
 
 
@@ -169,7 +169,7 @@ def _conditioning(run: Run) -> list[Markup]:
     columns = ["epoch", "phase", "squared gradient", "curvature along it", "largest rate that goes down"]
     text = (
         "A step of plain gradient descent lowers the loss as long as its rate is below 2 gᵀg / gᵀHg "
-        "(Goodfellow, Bengio and Courville, Deep Learning, 8.2.1); Adam scales each weight and may go further."
+        "(Goodfellow, Bengio and Courville, Deep Learning, 8.2.1); Adam scales weights and may go further."
     )
     return [pages.table(columns, rows), pages.paragraph(text, quiet=True)]
 
