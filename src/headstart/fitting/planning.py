@@ -1,0 +1,343 @@
+"""`plan`: what would be done with a data set, and why, before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart import backbones
+from headstart.data.items import Dataset, Target
+from headstart.engines.choosing import choose
+from headstart.engines.precision import Precision
+from headstart.errors import OptionError, require
+from headstart.fitting.arranging import Arrangement, arrange
+from headstart.fitting.gathering import Gathered, gather, open_labelled
+from headstart.fitting.targets import describe, require_two_answers, require_variety
+from headstart.progress import Say, quiet
+from headstart.training.plan import STRATEGIES, Plan, Strategy
+from headstart.transfer import planner
+from headstart.transfer.planner import Evidence
+from headstart.transfer.scores import leep
+from headstart.transfer.selection import Labelled, assign_folds, one_core_each
+from headstart.transfer.store import FeatureStore
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+    from headstart.transfer.cost import Cost
+    from headstart.transfer.features import Features
+
+MEASURED = 2000
+"""So many training items are measured at most: more would hardly change a plan."""
+_FOLDS = 3
+_DISTANCE_ITEMS = 48
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a backbone promises for a data set, without fine-tuning it.
+
+    Args:
+        backbone: Its name, str.
+        evidence: What was measured with it.
+        milliseconds: To compute the features of one item here, float.
+    """
+
+    backbone: str
+    evidence: Evidence
+    milliseconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures of the whole network as a JSON object."""
+        last = self.evidence.depths[-1].to_json()
+        return {
+            "backbone": self.backbone,
+            "accuracy": last["accuracy"],
+            "error": last["error"],
+            "logme": last["logme"],
+            "h_score": last["h_score"],
+            "leep": self.evidence.to_json()["leep"],
+            "features": last["width"],
+            "ms_per_item": round(self.milliseconds, 2),
+        }
+
+
+def plan(
+    source: Dataset | Path | str | Sequence[Path | str],
+    *,
+    target: Target | None = None,
+    backbone: str | None = None,
+    minutes: float | None = None,
+    strategy: Strategy | None = None,
+    val_share: float = 0.2,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: Precision | None = None,
+    offline: bool = False,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> Plan:
+    """Choose how much of a pretrained network to keep for a data set, from what is measured on it.
+
+    On up to 2,000 training items: linear probes on the features of every depth, LogME, H-score, LEEP, and how
+    far the data are from what the network was trained on; on one batch: what everything costs here. Nothing
+    is trained, and test items are never looked at.
+
+    Args:
+        source: A data set, or what `headstart.data.open` opens.
+        target: As for `fit`. Defaults to None: what the data set was opened for.
+        backbone: Name of the pretrained network. Defaults to None: the modality's default.
+        minutes: All the time that a fit may take, float. Defaults to None: as much as it takes.
+        strategy: One of `headstart.training.plan.STRATEGIES` to plan for. Defaults to None: what the evidence
+            says.
+        val_share: Share of each class held out where no val split is given, float. Defaults to 0.2.
+        seed: Of the plan, and of what is measured, int. Defaults to 0.
+        engine: As for `fit`. Defaults to "auto".
+        precision: As for `fit`. Defaults to None.
+        offline: Whether to stay off the network. Defaults to False.
+        say: Called with a line of text at each step. Defaults to saying nothing.
+        store: The feature store. Defaults to the one in the cache.
+
+    Returns:
+        The plan; `plan.words()` says it in plain words, `plan.evidence["reasons"]` why.
+
+    Raises:
+        DataError: The data cannot teach anything: empty, unlabelled, one class, nothing readable.
+        OptionError: An unknown strategy, or no time at all.
+        BackboneError: The backbone is unknown or cannot be had.
+
+    Example:
+        >>> import headstart as hs
+        >>> print(hs.plan("photos/", minutes=10).words())  # doctest: +SKIP
+        fine-tune-late: the early blocks stay frozen, …
+    """
+    require(("sklearn", "scipy", "torch"), "train", "planning")
+    check(minutes, strategy)
+    with ExitStack() as stack:
+        store = store or stack.enter_context(FeatureStore())
+        gathered, arrangement = _arranged(
+            source, store, target, backbone, val_share, seed, engine, precision, offline, say
+        )
+        evidence, cost = measure(
+            gathered,
+            arrangement,
+            store,
+            seed=seed,
+            engine=engine,
+            precision=precision,
+            offline=offline,
+            say=say,
+        )
+        return planner.plan(evidence, cost, minutes=minutes, strategy=strategy, seed=seed)
+
+
+def rank_backbones(
+    source: Dataset | Path | str | Sequence[Path | str],
+    names: Sequence[str],
+    *,
+    target: Target | None = None,
+    val_share: float = 0.2,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: Precision | None = None,
+    offline: bool = False,
+    say: Say = quiet,
+    store: FeatureStore | None = None,
+) -> list[Ranked]:
+    """Measure several backbones on a data set without fine-tuning any.
+
+    Args:
+        source: A data set, or what `headstart.data.open` opens.
+        names: Of the backbones, such as ["efficientnet_lite0", "vgg16"].
+        target: As for `plan`. Defaults to None.
+        val_share: As for `plan`. Defaults to 0.2.
+        seed: As for `plan`. Defaults to 0.
+        engine: As for `plan`. Defaults to "auto".
+        precision: As for `plan`. Defaults to None.
+        offline: As for `plan`. Defaults to False.
+        say: As for `plan`. Defaults to saying nothing.
+        store: As for `plan`. Defaults to the one in the cache.
+
+    Returns:
+        The backbones, that with the best probe first.
+
+    Raises:
+        OptionError: No name at all.
+        DataError: As for `plan`.
+        BackboneError: A backbone is unknown or cannot be had.
+
+    Example:
+        >>> import headstart as hs
+        >>> rank_backbones("photos/", ["efficientnet_lite0", "vgg16"])[0].backbone  # doctest: +SKIP
+        'efficientnet_lite0'
+    """
+    require(("sklearn", "scipy", "torch"), "train", "planning")
+    names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not names:
+        raise OptionError("names of backbones", "none", "name some: headstart backbones list")
+    for name in names:
+        backbones.card(name, offline=offline)  # a wrong name is told before anything is computed
+    ranked = []
+    with ExitStack() as stack:
+        store = store or stack.enter_context(FeatureStore())
+        for name in names:
+            gathered, arrangement = _arranged(
+                source, store, target, name, val_share, seed, engine, precision, offline, say
+            )
+            evidence, cost = measure(
+                gathered, arrangement, store,
+                seed=seed, engine=engine, precision=precision, offline=offline, say=say,
+            )  # fmt: skip
+            ranked.append(Ranked(name, evidence, 1000 * cost.infer))
+    return sorted(ranked, key=lambda each: -each.evidence.depths[-1].accuracy)
+
+
+def measure(
+    gathered: Gathered,
+    arrangement: Arrangement,
+    store: FeatureStore,
+    *,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: Precision | None = None,
+    offline: bool = False,
+    say: Say = quiet,
+) -> tuple[Evidence, Cost]:
+    """Measure what a plan is chosen from, on training items alone.
+
+    Args:
+        gathered: The usable items.
+        arrangement: What each item is for.
+        store: Keeps the pooled outputs of all blocks.
+        seed: Which items are measured where there are more than 2,000, and the folds, int. Defaults to 0.
+        engine: As for `plan`. Defaults to "auto".
+        precision: As for `plan`; all depths are measured in bf16 or fp32. Defaults to None.
+        offline: Whether to stay off the network. Defaults to False.
+        say: Where progress is told.
+
+    Returns:
+        The evidence and the cost, for `headstart.transfer.planner.plan`.
+
+    Raises:
+        DataError: The training part cannot teach anything.
+    """
+    from headstart.transfer.cost import measure as measure_cost
+    from headstart.transfer.depths import depth_features, probe_depths, source_distances
+
+    train = arrangement.data.take(arrangement.train)
+    require_variety(train)
+    network = backbones.load(gathered.card.name, offline=offline)
+    network = network.cut(gathered.card.blocks[-1]).at(gathered.card.preprocess.size)
+    precision = None if precision == "int8" else precision
+    chosen = _subset(train, seed)
+    items = arrangement.train[chosen]
+    dataset = gathered.dataset.take(items.tolist())
+    say(f"measuring {len(dataset)} training items at every depth of {gathered.card.name}")
+    features, missing = depth_features(dataset, network, store, engine=engine, precision=precision)
+    if missing:  # a file that has gone since it was gathered
+        chosen = np.delete(chosen, missing)
+    labelled = train.take(chosen)
+    choice = choose(network.card, lambda: network, engine=engine, precision=precision)
+    started = time.monotonic()
+    with one_core_each():
+        depths = probe_depths(features, labelled, folds=_FOLDS, seed=seed)
+    probe = (time.monotonic() - started) / len(depths) / max(1, len(labelled.y))
+    cost, _ = measure_cost(dataset, network, choice.start, probe=probe)
+    distances = source_distances(network, _inputs(dataset, network))
+    depths = [replace(depth, distance=distances.get(depth.block)) for depth in depths]
+    counts = [count for count in train.counts() if count]
+    sides = [min(facts.shape) for facts in (gathered.facts[n] for n in items) if facts.shape]
+    evidence = Evidence(
+        backbone=gathered.card.name,
+        blocks=gathered.card.blocks,
+        size=gathered.card.preprocess.size,
+        items=len(arrangement.train),
+        classes=arrangement.data.classes,
+        each=float(np.median(counts)),
+        imbalance=max(counts) / min(counts),
+        depths=depths,
+        measured_on=len(labelled.y),
+        distances=distances,
+        leep=_leep(network, features, labelled),
+        side=int(np.median(sides)) if sides else None,
+        row_bytes=_row_bytes(network),
+        val=len(arrangement.val),
+    )
+    return evidence, cost
+
+
+def check(minutes: float | None, strategy: str | None) -> None:
+    """Raise `OptionError` for what `plan` would refuse, before anything is computed."""
+    if strategy is not None and strategy not in STRATEGIES:
+        raise OptionError(f"a strategy: {', '.join(STRATEGIES)}", repr(strategy), "name one of them")
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise OptionError("more than 0 minutes", repr(minutes), "give some time, or leave it out")
+
+
+def _arranged(
+    source: Dataset | Path | str | Sequence[Path | str],
+    store: FeatureStore,
+    target: Target | None,
+    backbone: str | None,
+    val_share: float,
+    seed: int,
+    engine: str,
+    precision: Precision | None,
+    offline: bool,
+    say: Say,
+) -> tuple[Gathered, Arrangement]:
+    dataset = open_labelled(source, target)
+    say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
+    gathered = gather(
+        dataset, store, backbone=backbone, engine=engine, precision=precision, offline=offline, say=say
+    )
+    require_two_answers(gathered.dataset)
+    return gathered, arrange(gathered, folds=False, val_share=val_share, seed=seed)
+
+
+def _subset(train: Labelled, seed: int) -> NDArray[np.int64]:
+    """Return positions of at most `MEASURED` items, of each class its share."""
+    if len(train.y) <= MEASURED:
+        return np.arange(len(train.y))
+    parts = assign_folds(train, len(train.y) // MEASURED + 1, seed)
+    return np.flatnonzero(parts == 0)
+
+
+def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
+    from headstart.modalities import modality
+
+    reader, spec = modality(dataset.modality), network.card.preprocess
+    some = dataset.items[:: max(1, len(dataset) // _DISTANCE_ITEMS)][:_DISTANCE_ITEMS]
+    return np.concatenate([reader.inputs(item.source, spec, "torch") for item in some])
+
+
+def _leep(network: Backbone, features: dict[str, Features], labelled: Labelled) -> float | None:
+    if network.classifier is None or labelled.target != "label":
+        return None
+    import torch
+
+    last = features[network.card.blocks[-1]]
+    pooled = np.array(last.pool(last.X))
+    with torch.no_grad():
+        answers = network.logits(torch.from_numpy(pooled).to(network.mean.device)).softmax(1)
+    return leep(answers.cpu().numpy(), labelled.y)
+
+
+def _row_bytes(network: Backbone) -> dict[str, int]:
+    """Return what one stored output of each block takes, in float16."""
+    import torch
+
+    size = network.card.preprocess.size
+    found = {}
+    with torch.inference_mode():
+        x = network.normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=network.mean.device))
+        for name, block in network.blocks.items():
+            x = block(x)
+            found[name] = 2 * x[0].numel()
+    return found
