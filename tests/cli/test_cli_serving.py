@@ -66,6 +66,7 @@ def test_what_needs_more_says_what(fitted: Path, pattern_pictures: Path, tmp_pat
         ("fit", pattern_pictures, "-o", tmp_path / "m"),
         ("export", fitted, "-o", tmp_path / "n.onnx", "--to", "onnx"),
         ("inspect", pattern_pictures, "--html", tmp_path / "p.html"),
+        ("inspect", pattern_pictures, "--augment", "light", "-o", tmp_path / "s.png"),
         ("backbones", "fetch", "efficientnet_lite0"),
     )
     for command in commands:
