@@ -100,16 +100,17 @@ def roc_chart(evaluation: Evaluation) -> Markup:
     """Draw the ROC curves."""
     area = "area under it" if len(evaluation.roc) == 1 else "mean area under them"
     alt = f"ROC curves, true positive rate against false positive rate; {area}: {evaluation.auc:.4f}."
-    return _curves(evaluation.roc, "false positive rate", "true positive rate", alt, "AUC")
+    return curve_chart(evaluation.roc, "false positive rate", "true positive rate", alt, "AUC")
 
 
 def pr_chart(evaluation: Evaluation) -> Markup:
     """Draw the precision-recall curves."""
     alt = f"Precision-recall curves; average precision: {evaluation.average_precision:.4f}."
-    return _curves(evaluation.pr, "recall", "precision", alt, "average precision")
+    return curve_chart(evaluation.pr, "recall", "precision", alt, "average precision")
 
 
-def _curves(curves: Sequence[Curve], xlabel: str, ylabel: str, alt: str, area: str) -> Markup:
+def curve_chart(curves: Sequence[Curve], xlabel: str, ylabel: str, alt: str, area: str) -> Markup:
+    """Draw curves between 0 and 1: the first strongly, with its area, the others in grey."""
     figure, axes = plot(4.6, 4.0)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, ylabel=ylabel)
     headline, *others = curves
@@ -178,16 +179,20 @@ def confidence_chart(evaluation: Evaluation) -> Markup:
     return chart(figure, alt, table(["confidence from", "to", "right", "wrong"], rows))
 
 
-def count_chart(counts: dict[str, dict[str, int]]) -> Markup:
-    """Draw how many items each class has, over all splits; `counts` is {split: {label: items}}."""
+def count_chart(counts: dict[str, dict[str, int]], what: str = "class") -> Markup:
+    """Draw how many items each class has, over all splits; `counts` is {split: {label: items}}.
+
+    Where an item may have several labels, `what` is "label", and there is no sum.
+    """
     labels = list(dict.fromkeys(label for split in counts.values() for label in split))
     totals = [sum(split.get(label, 0) for split in counts.values()) for label in labels]
     rows: list[list[Cell]] = [
         [label, *(split.get(label, 0) for split in counts.values()), total]
         for label, total in zip(labels, totals, strict=True)
     ]
-    rows.append(["all", *(sum(split.values()) for split in counts.values()), sum(totals)])
-    numbers = table(["class", *counts, "all"], rows)
+    if what == "class":
+        rows.append(["all", *(sum(split.values()) for split in counts.values()), sum(totals)])
+    numbers = table([what, *counts, "all"], rows)
     height = float(np.clip(0.6 + 0.26 * len(labels), 1.6, 12))
     figure, axes = plot(6.4, height)
     axes.barh(range(len(labels)), totals, 0.7, color=ACCENT)
@@ -200,5 +205,6 @@ def count_chart(counts: dict[str, dict[str, int]]) -> Markup:
     axes.grid(False, axis="y")
     axes.spines[["left", "bottom"]].set_color(LINE)
     axes.set_xlabel("items")
-    alt = f"Items of each of {len(labels)} classes, from {min(totals):,} to {max(totals):,}."
+    kinds = f"{len(labels)} {'classes' if what == 'class' else 'labels'}"
+    alt = f"Items of each of {kinds}, from {min(totals):,} to {max(totals):,}."
     return chart(figure, alt, numbers)

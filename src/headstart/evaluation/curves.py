@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def label_pr_curves(
         probabilities: float [n, k].
 
     Returns:
-        The curves; with more than one, their mean comes first.
+        The curves; with more than one, their mean comes first; its area is the mean of the areas.
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -108,7 +108,10 @@ def label_pr_curves(
             precision, recall, _ = precision_recall_curve(positive, score, drop_intermediate=True)
             area = average_precision_score(positive, score)
             found[position] = _curve(label, recall[::-1], precision[::-1], area)
-    return _headline_first(found, 0) if len(found) > 1 else tuple(found.values())
+    if len(found) < 2:
+        return tuple(found.values())
+    mean, *single = _mean_first(found)
+    return replace(mean, label="mean of all labels"), *single
 
 
 def _curve(label: str, x: NDArray[np.float64], y: NDArray[np.float64], area: float) -> Curve:
@@ -119,6 +122,10 @@ def _curve(label: str, x: NDArray[np.float64], y: NDArray[np.float64], area: flo
 def _headline_first(curves: dict[int, Curve], classes: int) -> tuple[Curve, ...]:
     if classes == 2 or not curves:
         return tuple(curve for position, curve in curves.items() if position == 1)
+    return _mean_first(curves)
+
+
+def _mean_first(curves: dict[int, Curve]) -> tuple[Curve, ...]:
     grid = np.linspace(0, 1, 101)
     heights = np.mean([np.interp(grid, curve.x, curve.y) for curve in curves.values()], axis=0)
     mean = Curve(MEAN, grid, heights, float(np.mean([curve.area for curve in curves.values()])))

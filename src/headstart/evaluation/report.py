@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from headstart.errors import OptionError
+from headstart.evaluation import label_sections, number_sections
+from headstart.evaluation.label_metrics import LabelsEvaluation
+from headstart.evaluation.number_metrics import NumberEvaluation
 from headstart.evaluation.results import Evaluation
 from headstart.evaluation.sections import SECTIONS, ReportInput, Section, percent
 from headstart.pages import Markup, Page, cards
 
 
-def report_html(report: ReportInput, sections: Sequence[Section] = SECTIONS) -> str:
+@dataclass(frozen=True)
+class _Form:
+    """How a kind of evaluation is told: a sentence, key figures, sections."""
+
+    sentence: Callable[[Any], str]
+    cards: Callable[[Any], Markup]
+    sections: tuple[Section, ...]
+
+
+def report_html(report: ReportInput, sections: Sequence[Section] | None = None) -> str:
     """Make the report.
 
     Args:
         report: What it is made from.
-        sections: What it says, in order. Defaults to SECTIONS.
+        sections: What it says, in order. Defaults to None: the `SECTIONS` for one label, several or numbers.
 
     Returns:
         A whole HTML page without external resources, str.
@@ -33,8 +45,9 @@ def report_html(report: ReportInput, sections: Sequence[Section] = SECTIONS) -> 
     """
     _check(report)
     page = Page(report.title, lead=headline(report))
-    page.section("", key_numbers(report.evaluation), bare=True)
-    for section in sections:
+    form = _form(report)
+    page.section("", form.cards(report.evaluation), bare=True)
+    for section in form.sections if sections is None else sections:
         found = section(report)
         if found is not None:
             page.section(found[0], *found[1])
@@ -92,10 +105,14 @@ def headline(report: ReportInput) -> str:
         "cross-validation": f"{count}, each answered without having been learned from",
         "train": f"the {count} it was fitted on",
     }
+    return f"On {where.get(report.split, f'{count} ({report.split})')}, {_form(report).sentence(evaluation)}"
+
+
+def sentence(evaluation: Evaluation) -> str:
+    """Return how good it is, to follow "On 120 pictures it had never seen, "."""
     low, high = evaluation.accuracy_interval
     return (
-        f"On {where.get(report.split, f'{count} ({report.split})')}, the model is right "
-        f"{percent(evaluation.accuracy)} of the time "
+        f"the model is right {percent(evaluation.accuracy)} of the time "
         f"(95\u00a0% interval {percent(low, unit=False)}–{percent(high)})."
     )
 
@@ -121,6 +138,14 @@ def key_numbers(evaluation: Evaluation) -> Markup:
     note = f", {before.ece:.3f} before" if before else ""
     found.append(("ECE", f"{evaluation.calibration.ece:.3f}", f"calibration error{note}"))
     return cards(found)
+
+
+def _form(report: ReportInput) -> _Form:
+    if isinstance(report.evaluation, LabelsEvaluation):
+        return _Form(label_sections.sentence, label_sections.key_numbers, label_sections.SECTIONS)
+    if isinstance(report.evaluation, NumberEvaluation):
+        return _Form(number_sections.sentence, number_sections.key_numbers, number_sections.SECTIONS)
+    return _Form(sentence, key_numbers, SECTIONS)
 
 
 def _check(report: ReportInput) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from headstart.data.items import Problem
 from headstart.evaluation.charts import (
@@ -18,6 +19,7 @@ from headstart.evaluation.charts import (
     roc_chart,
 )
 from headstart.evaluation.label_errors import LabelIssue
+from headstart.evaluation.label_metrics import LabelsEvaluation
 from headstart.evaluation.results import Abstention, Evaluation
 from headstart.pages import (
     Cell,
@@ -44,7 +46,8 @@ class ReportInput:
     Args:
         title: Name of the model or the data, str.
         evaluations: By split, the most important first: it gives the headline and the charts. The names
-            "test", "validation" and "cross-validation" are explained in plain words.
+            "test", "validation" and "cross-validation" are explained in plain words. All are of one kind:
+            Evaluation, LabelsEvaluation or NumberEvaluation.
         noun: What the items are called, plural, str. Defaults to "items".
         facts: How the model was made, (name, value) in order. Defaults to ().
         plan: The plan in plain words, str. Defaults to "".
@@ -58,7 +61,7 @@ class ReportInput:
     """
 
     title: str
-    evaluations: Mapping[str, Evaluation]
+    evaluations: Mapping[str, Any]
     noun: str = "items"
     facts: Sequence[tuple[str, str]] = ()
     plan: str = ""
@@ -76,7 +79,7 @@ class ReportInput:
         return next(iter(self.evaluations))
 
     @property
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> Any:
         """The evaluation that counts most."""
         return self.evaluations[self.split]
 
@@ -93,7 +96,7 @@ def _points(interval: tuple[float, float]) -> str:
     return f"{percent(interval[0], unit=False)}–{percent(interval[1])}"
 
 
-_WHAT_SPLITS_ARE = {
+WHAT_SPLITS_ARE = {
     "test": "never used for any choice: this is what to expect from new data like it",
     "validation": "not used for fitting, but for choosing settings: slightly optimistic",
     "cross-validation": "each item answered by a model that was not fitted on it",
@@ -103,7 +106,7 @@ _WHAT_SPLITS_ARE = {
 
 def mistakes(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """Where the answers are wrong: confusion matrix and most-confused pairs."""
-    evaluation = report.evaluation
+    evaluation: Evaluation = report.evaluation
     words = paragraph(
         "Rows are the true classes, columns the answers. Blue is right, orange is wrong; the stronger the "
         "colour, the larger the share of that row.",
@@ -127,7 +130,7 @@ def mistakes(report: ReportInput) -> tuple[str, list[Markup]] | None:
 
 def classes(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """The figures of each class."""
-    evaluation = report.evaluation
+    evaluation: Evaluation = report.evaluation
 
     def share(value: float | None) -> Cell:
         return None if value is None else bar(value, f"{value:.3f}")
@@ -154,7 +157,7 @@ def classes(report: ReportInput) -> tuple[str, list[Markup]] | None:
 
 def curves(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """ROC and precision-recall curves."""
-    evaluation = report.evaluation
+    evaluation: Evaluation = report.evaluation
     if not evaluation.roc:
         return None
     if len(evaluation.labels) == 2:
@@ -170,7 +173,7 @@ def curves(report: ReportInput) -> tuple[str, list[Markup]] | None:
 
 def confidence(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """Whether the confidence can be believed."""
-    evaluation = report.evaluation
+    evaluation: Evaluation = report.evaluation
     text = (
         "Where it says 90 %, is it right 9 times in 10? The mean gap is "
         f"{percent(evaluation.calibration.ece)} (expected calibration error, 15 bins of equal width)"
@@ -266,7 +269,8 @@ def data(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """What the model learned from and was tried on."""
     found = [paragraph(note) for note in report.data_notes]
     if report.counts:
-        found.append(count_chart(report.counts))
+        several = isinstance(report.evaluation, LabelsEvaluation)
+        found.append(count_chart(report.counts, "label" if several else "class"))
     if report.duplicates:
         pairs = table(["item", "is like", "what was done"], report.duplicates[:_SHOWN_ROWS])
         found.append(details(f"Duplicates ({len(report.duplicates):,})", pairs))
@@ -286,7 +290,7 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     for name, evaluation in report.evaluations.items():
         accuracy = f"{percent(evaluation.accuracy)} ({_points(evaluation.accuracy_interval)})"
         figures = [evaluation.f1["macro"], evaluation.calibration.log_loss, evaluation.calibration.ece]
-        rows.append([name, len(evaluation.y), accuracy, *figures, _WHAT_SPLITS_ARE.get(name, "")])
+        rows.append([name, len(evaluation.y), accuracy, *figures, WHAT_SPLITS_ARE.get(name, "")])
     columns = ["split", "items", "accuracy (95 % interval)", "macro F1", "log loss", "ECE", "what it is"]
     return "On which data", [table(columns, rows)]
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact.model import Model
-from headstart.data.items import SPLITS, Dataset, Problem, Split
+from headstart.data.items import SPLITS, Dataset, Problem, Split, in_words
 from headstart.engines.openvino_engine import openvino_key
 from headstart.errors import DataError, OptionError, require
-from headstart.evaluation import Comparison, compare, evaluate
-from headstart.evaluation.label_errors import find_label_issues
+from headstart.evaluation import Comparison, Evaluation, compare
+from headstart.evaluation.label_errors import LabelIssue, find_label_issues
 from headstart.evaluation.sections import ReportInput
 from headstart.fitting.gathering import open_labelled_any
+from headstart.fitting.judging import judge
 from headstart.fitting.reporting import SEEN_DIGITS, Report, thumbnails
+from headstart.fitting.targets import labelled
 from headstart.modalities import modality
 from headstart.progress import Say, quiet
-from headstart.transfer.calibration import softmax
 from headstart.transfer.features import Features
 from headstart.transfer.passes import extract
+from headstart.transfer.selection import Labelled
 from headstart.transfer.store import FeatureStore
 
 # Items of a data set's train part that this model has not seen are as good as any other new ones.
@@ -35,17 +38,23 @@ class Answers:
 
     Args:
         dataset: The items that could be read; `problems` lists the others.
-        y: True classes as positions in the model's labels, int [n].
-        logits: Before calibration, float [n, classes].
-        probabilities: After it, float [n, classes].
+        known: Their features with the true classes as positions in the model's labels (or the labels that
+            each has, or the numbers).
+        logits: Before calibration, float [n, columns].
+        probabilities: After it, float [n, columns]; for numbers the answers, [n, 1].
         seen: Whether the model was fitted on the item, bool [n].
     """
 
     dataset: Dataset
-    y: NDArray[np.int64]
+    known: Labelled
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     seen: NDArray[np.bool_]
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The truth: int [n] classes, bool [n, labels], or float [n] numbers."""
+        return self.known.y
 
 
 def answers(
@@ -71,21 +80,9 @@ def answers(
 
     Raises:
         DataError: No item can be used, or none has a label that the model knows.
-        OptionError: Unknown split.
+        OptionError: Unknown split, or data opened for another target than the model's.
     """
-    dataset = _part(open_labelled_any(source), split)
-    known = tuple(item for item in dataset if item.label in model.labels)
-    strange = [item for item in dataset if item.label not in model.labels]
-    if not known:
-        raise DataError(
-            f"items labelled {', '.join(model.labels[:8])}",
-            f"only {', '.join(map(repr, dataset.classes[:8]))}" if len(dataset) else "no items",
-            "name the data that this model was made for",
-        )
-    problems = tuple(
-        Problem(item.name, f"the model does not know the label {item.label!r}") for item in strange
-    )
-    dataset = replace(dataset, items=known, problems=dataset.problems + problems)
+    dataset = _known(_part(open_labelled_any(source, model.target), split), model)
     own_store = store is None
     store = store or FeatureStore()
     try:
@@ -106,10 +103,10 @@ def answers(
     usable = replace(dataset.take(good.tolist()), problems=dataset.problems + bad)
     features = Features(rows, np.searchsorted(good, item), np.arange(len(good)))
     logits = features.pool(model.head.logits(rows))
-    y = np.array([model.labels.index(entry.label) for entry in usable if entry.label is not None], np.int64)
+    truth = labelled(usable, features, model.labels)
     known_digests = set(model.data.get("seen", ()))
     seen = np.array([result.facts[n].digest[:SEEN_DIGITS] in known_digests for n in good], np.bool_)
-    return Answers(usable, y, logits, model.calibration.probabilities(logits), seen)
+    return Answers(usable, truth, logits, model.calibration.answers(logits), seen)
 
 
 def evaluate_model(
@@ -141,16 +138,9 @@ def evaluate_model(
     require(("sklearn", "scipy", "matplotlib"), "train", "evaluating")
     found = answers(model, source, split=split, say=say, store=store)
     names = [item.name for item in found.dataset]
-    evaluation = evaluate(
-        model.labels,
-        found.y,
-        found.probabilities,
-        names=names,
-        uncalibrated=softmax(found.logits),
-        conformal=model.calibration.conformal.sets(found.probabilities),
-        abstain_below=model.calibration.abstention.confidence,
-        groups=[item.group for item in found.dataset],
-        seed=seed,
+    groups = [item.group for item in found.dataset]
+    evaluation = judge(
+        model.labels, found.known, found.logits, model.calibration, names=names, groups=groups, seed=seed
     )
     name = _what(found)
     learned = int(found.seen.sum())
@@ -160,19 +150,22 @@ def evaluate_model(
         sentence = f"The model was fitted on {many}: the figures are too optimistic."
         say(sentence)
         notes = [sentence, "An honest estimate is in the report of the fit, or needs items it has not seen."]
-    number = np.bincount(found.y, minlength=len(model.labels)).tolist()
+    issues: Sequence[LabelIssue] = ()
+    if isinstance(evaluation, Evaluation):
+        issues = find_label_issues(model.labels, found.y, found.probabilities, names=names)
+    number = found.dataset.counts()
     content = ReportInput(
         title=found.dataset.root.name if found.dataset.root else "Evaluation",
         evaluations={name: evaluation},
         noun=modality(found.dataset.modality).noun,
         facts=[("Backbone", model.backbone.name), ("Head", model.head.kind), ("Fitted", model.created)],
-        counts={name: dict(zip(model.labels, number, strict=True))},
+        counts={} if model.target == "number" else {name: {x: number.get(x, 0) for x in model.labels}},
         data_notes=notes,
         left_out=found.dataset.problems,
-        label_issues=find_label_issues(model.labels, found.y, found.probabilities, names=names),
+        label_issues=issues,
         thumbnail=thumbnails(found.dataset),
     )
-    return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in found.dataset))
+    return Report(content, tuple({"path": x.name, "label": in_words(x.answer)} for x in found.dataset))
 
 
 def _what(found: Answers) -> str:
@@ -214,7 +207,11 @@ def compare_models(
 
     Raises:
         DataError: The models tell different classes apart, or no item can be used.
+        OptionError: A model answers with several labels or with a number.
     """
+    if other := {first.target, second.target} - {"label"}:
+        fix = "evaluate each of them: headstart evaluate"
+        raise OptionError("two models that answer with one label", f"one for {min(other)}", fix)
     if set(first.labels) != set(second.labels):
         odd = sorted(set(first.labels) ^ set(second.labels))
         raise DataError(
@@ -227,6 +224,30 @@ def compare_models(
     column = [second.labels.index(label) for label in first.labels]
     groups = [item.group for item in a.dataset]
     return compare(a.y, a.probabilities, b.probabilities[:, column], names=names, groups=groups, seed=seed)
+
+
+def _known(dataset: Dataset, model: Model) -> Dataset:
+    """Keep the items that the model can be right about; say of the others why they are left out."""
+    if model.target == "number":
+        return dataset
+    known, problems = [], []
+    for item in dataset:
+        strange = [tag for tag in item.tags if tag not in model.labels]
+        if strange:
+            what = ", ".join(map(repr, strange))
+            of_several = "; its other labels count" if model.target == "labels" else ""
+            problems.append(Problem(item.name, f"the model does not know the label {what}{of_several}"))
+        if not strange or model.target == "labels":
+            known.append(item)
+    if not set(dataset.classes) & set(model.labels):
+        raise DataError(
+            f"items labelled {', '.join(model.labels[:8])}",
+            f"only {', '.join(map(repr, dataset.classes[:8])) or 'items without a label'}"
+            if len(dataset)
+            else "no items",
+            "name the data that this model was made for",
+        )
+    return replace(dataset, items=tuple(known), problems=(*dataset.problems, *problems))
 
 
 def _part(dataset: Dataset, split: Split | None) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
 from headstart.backbones import Card
-from headstart.data.items import Dataset
-from headstart.engines.conversion import ir_path, backbone_ir
-from headstart.errors import DecodeError
+from headstart.data.items import Dataset, in_words
+from headstart.engines.conversion import backbone_ir, ir_path
+from headstart.errors import DecodeError, OptionError
 from headstart.evaluation.label_errors import LabelIssue, find_label_issues
 from headstart.evaluation.report import headline, report_html, report_json
 from headstart.evaluation.results import Evaluation
@@ -26,11 +26,12 @@ from headstart.evaluation.sections import ReportInput
 from headstart.files import write_text
 from headstart.modalities import modality
 from headstart.progress import Say
-from headstart.transfer.calibration import softmax
+from headstart.transfer.calibration import AnyCalibration, Calibration, Interval
 
 if TYPE_CHECKING:
     from headstart.fitting.arranging import Arrangement
     from headstart.fitting.gathering import Gathered
+    from headstart.fitting.judging import AnyEvaluation
     from headstart.fitting.learning import Fitted
 
 _GOLDEN_CANDIDATES = 64
@@ -57,7 +58,7 @@ class Report:
         return headline(self.content)
 
     @property
-    def evaluations(self) -> Mapping[str, Evaluation]:
+    def evaluations(self) -> Mapping[str, Any]:
         """Figures by split, the most important first."""
         return self.content.evaluations
 
@@ -99,8 +100,12 @@ class Report:
             The path.
 
         Raises:
+            OptionError: Items have several labels, or numbers: they are not checked in this way.
             StorageError: It cannot be written.
         """
+        if not isinstance(self.content.evaluation, Evaluation):
+            fix = "leave the review out; the report lists the items that the model is most wrong about"
+            raise OptionError("items with one label each, to review labels", "another target", fix)
         labels = self.content.evaluation.labels
         thumbnail = self.content.thumbnail
         write_text(Path(path), review_page(self.label_issues, self.rows, labels=labels, thumbnail=thumbnail))
@@ -162,8 +167,10 @@ def _golden_items(arrangement: Arrangement, fitted: Fitted) -> list[int]:
     return [int(candidates[position]) for position in chosen]
 
 
-def _figures(found: Evaluation) -> dict[str, Any]:
+def _figures(found: AnyEvaluation) -> dict[str, Any]:
     """Return the figures that fit on a model card; the report has all of them."""
+    if not isinstance(found, Evaluation):
+        return found.figures
     whole = found.to_json()
     wanted = (
         "items",
@@ -196,14 +203,6 @@ def _data(gathered: Gathered, arrangement: Arrangement) -> dict[str, Any]:
 def _report(gathered: Gathered, arrangement: Arrangement, fitted: Fitted, seconds: float) -> Report:
     dataset = gathered.dataset
     reader = modality(dataset.modality)
-    refit_items = [dataset.items[n] for n in arrangement.refit]
-    out_of_fold = fitted.calibration.probabilities(fitted.selection.logits)
-    issues = find_label_issues(
-        arrangement.labels,
-        arrangement.data.y[arrangement.refit],
-        out_of_fold,
-        names=[item.name for item in refit_items],
-    )
     content = ReportInput(
         title=dataset.root.name if dataset.root else "A model",
         evaluations=fitted.evaluations,
@@ -211,14 +210,26 @@ def _report(gathered: Gathered, arrangement: Arrangement, fitted: Fitted, second
         facts=_facts(gathered, fitted, seconds),
         plan=_plan_in_words(gathered, arrangement, fitted),
         commands=_commands(dataset),
-        counts=arrangement.counts(),
+        counts={} if dataset.target == "number" else arrangement.counts(),
         data_notes=[*arrangement.notes, *_contamination(fitted, gathered.card)],
         left_out=dataset.problems,
         duplicates=arrangement.duplicates,
-        label_issues=issues,
+        label_issues=_label_issues(dataset, arrangement, fitted),
         thumbnail=thumbnails(dataset),
     )
-    return Report(content, tuple({"path": item.name, "label": item.label or ""} for item in dataset))
+    return Report(content, tuple({"path": item.name, "label": in_words(item.answer)} for item in dataset))
+
+
+def _label_issues(dataset: Dataset, arrangement: Arrangement, fitted: Fitted) -> Sequence[LabelIssue]:
+    """Check the labels by the answers of other folds; several labels and numbers are not checked."""
+    if not isinstance(fitted.calibration, Calibration):
+        return ()
+    return find_label_issues(
+        arrangement.labels,
+        arrangement.data.y[arrangement.refit],
+        fitted.calibration.probabilities(fitted.selection.logits),
+        names=[dataset.items[n].name for n in arrangement.refit],
+    )
 
 
 def thumbnails(dataset: Dataset) -> Callable[[str], bytes | None]:
@@ -257,9 +268,9 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
         ("Head", _head(fitted)),
         (
             "Regularisation (C)",
-            f"{fitted.plan['strength']:g}" + (f", by log loss over folds ({tried})" if tried else ""),
+            f"{fitted.plan['strength']:g}" + (f", by loss over folds ({tried})" if tried else ""),
         ),
-        ("Temperature", f"{fitted.calibration.temperature:.3f}"),
+        _calibration(fitted.calibration),
         ("Seed", str(fitted.plan["seed"])),
         ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
         (
@@ -268,6 +279,12 @@ def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str
         ),
         ("Data digest", gathered.digest[:16]),
     ]
+
+
+def _calibration(found: AnyCalibration) -> tuple[str, str]:
+    if isinstance(found, Interval):
+        return "Interval", f"{found.width:.4g} to either side, made to hold {found.level:.0%}"
+    return "Temperature", f"{found.temperature:.3f}"
 
 
 def _head(fitted: Fitted) -> str:
