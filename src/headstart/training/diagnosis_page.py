@@ -85,6 +85,7 @@ def _accuracy(run: Run) -> Markup:
 
 def _shade(axes: Axes, run: Run) -> None:
     """Tell the phases apart: every second one is shaded, each has its name on top."""
+    axes.xaxis.get_major_locator().set_params(integer=True)
     first = run.epochs[0]["epoch"]
     for number, name in enumerate(dict.fromkeys(line["phase"] for line in run.epochs)):
         epochs = [line["epoch"] for line in run.epochs if line["phase"] == name]
@@ -148,6 +149,8 @@ def _rates(run: Run) -> Markup:
             [line["step"] for line in logged], values, color=colour, alpha=strength, label=_called(block)
         )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # the default needs mathtext
+    axes.minorticks_off()
     axes.set(xlabel="step", ylabel="learning rate")
     if len(blocks) <= 8:
         axes.legend(frameon=False, labelcolor=pages.INK, fontsize=8)

@@ -42,6 +42,8 @@ class RateCurve:
         axes.plot(self.rates, self.losses, color=pages.ACCENT)
         axes.axvline(self.suggestion, color=pages.SECOND, linewidth=1, linestyle="--")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # the default needs mathtext
+        axes.minorticks_off()
         axes.set(xlabel="learning rate", ylabel="loss")
         alt = (
             f"Loss while the learning rate grew from {self.rates[0]:.1e} to {self.rates[-1]:.1e}; "
