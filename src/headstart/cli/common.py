@@ -6,14 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from headstart.data.items import Dataset
+    from headstart.data.items import Dataset, Target
 
 _LISTED = 20
 DataArgument = Annotated[
@@ -30,6 +30,13 @@ SeedOption = Annotated[
     int, typer.Option(help="Random numbers start here: the same seed gives the same result.")
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Stay off the network.")]
+TargetOption = Annotated[
+    Literal["label", "labels", "number"] | None,
+    typer.Option(
+        help="What the label column holds: one class, several labels (a|b, or a list), or a number. "
+        "Default: one class, or several where it holds lists."
+    ),
+]
 PathColumn = Annotated[str, typer.Option(help="Manifest column with the path.")]
 LabelColumn = Annotated[str, typer.Option(help="Manifest column with the label.")]
 GroupColumn = Annotated[
@@ -61,13 +68,19 @@ def console(as_json: bool) -> Console:
 
 
 def open_data(
-    path: Path, path_column: str, label_column: str, group_column: str, fold_column: str
+    path: Path,
+    path_column: str,
+    label_column: str,
+    group_column: str,
+    fold_column: str,
+    target: Target | None = None,
 ) -> Dataset:
     """Open the data that a command names, and say what could not be opened."""
     from headstart import data
 
     dataset = data.open(
         path,
+        target=target,
         path_column=path_column,
         label_column=label_column,
         group_column=group_column,

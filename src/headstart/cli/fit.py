@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from headstart.cli import common
+
+if TYPE_CHECKING:
+    from headstart.data.items import Target
 
 EXAMPLE = "Example: headstart fit photos/ -o photos.headstart --report report.html"
 
@@ -20,6 +23,7 @@ def run(
     review: Annotated[
         Path | None, typer.Option(help="Also write the page on which likely label errors are fixed.")
     ] = None,
+    target: common.TargetOption = None,
     backbone: Annotated[
         str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
     ] = None,
@@ -45,15 +49,19 @@ def run(
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> int:
-    """Learn to tell the classes of a collection apart, check how well, and save the model.
+    """Learn classes, several labels or a number from a collection, check how well, and save the model.
 
     Files that cannot be read are listed and left out.
     """
     from headstart.artefact.saving import check_place
+    from headstart.errors import OptionError
     from headstart.fitting import Report, fit
 
     started = time.monotonic()
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
+    if review is not None and dataset.target != "label":
+        fix = "leave --review out"
+        raise OptionError("items with one label each, to review labels", f"the target {dataset.target}", fix)
     check_place(output)
     model = fit(
         dataset,
@@ -81,11 +89,17 @@ def run(
             {
                 "model": str(output),
                 "train_items": model.data["fitted_on"],
-                "val_accuracy": checked.get("accuracy"),
-                "test_accuracy": metrics.get("test", {}).get("accuracy"),
+                **_figures(model.target, checked, metrics.get("test", {})),
                 "seconds": round(time.monotonic() - started, 3),
                 "backbone": model.backbone.name,
                 "plan": model.plan,
             }
         )
     return 0
+
+
+def _figures(target: Target, val: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
+    """Return what a program reads first: of several labels and numbers all figures."""
+    if target == "label":
+        return {"val_accuracy": val.get("accuracy"), "test_accuracy": test.get("accuracy")}
+    return {"target": target, "val": val or None, "test": test or None}

@@ -23,6 +23,7 @@ _LISTED = 12
 def run(
     data: common.DataArgument,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots and pictures.")] = None,
+    target: common.TargetOption = None,
     augment: Annotated[
         Literal["none", "light", "standard", "strong"] | None,
         typer.Option(help="Also draw what a network will see of some pictures while it learns."),
@@ -49,7 +50,7 @@ def run(
     from headstart.transfer.store import FeatureStore
 
     place = _place(augment, output, html)
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
     with FeatureStore() as store:
         facts = examine(dataset, store)
     found = audit(dataset, facts)

@@ -13,6 +13,7 @@ from headstart.cli import common
 
 if TYPE_CHECKING:
     from headstart.artefact import Model, Prediction
+    from headstart.data.items import Target
 
 EXAMPLE = "Example: headstart predict photos.headstart new/*.jpg --json, or a whole folder: -o answers.csv"
 
@@ -75,6 +76,13 @@ def _line(answer: Prediction) -> str:
     name = answer.input.encode("utf-8", "backslashreplace").decode()
     if answer.error is not None:
         return f"{name}\tunreadable"
+    if answer.value is not None and answer.interval is not None:
+        low, high = answer.interval
+        return f"{name}\t{answer.value:.6g}\t{low:.6g} to {high:.6g}"
+    if answer.labels is not None:
+        shares = [answer.probabilities[label] for label in answer.labels]
+        named = ", ".join(f"{x} {p:.3f}" for x, p in zip(answer.labels, shares, strict=True))
+        return f"{name}\t{named or 'no label'}"
     if answer.label is None:
         possible = ", ".join(answer.labels_set) or "none of the classes"
         return f"{name}\tunsure\t{answer.confidence:.3f}\tcould be: {possible}"
@@ -88,14 +96,32 @@ def _written(answers: Iterable[Prediction], model: Model, path: Path) -> Iterato
     from headstart.files import atomic_file
     from headstart.progress import track
 
-    columns = ("input", "label", "confidence", "set", "error", *(f"p({label})" for label in model.labels))
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
+        probabilities = [f"p({label})" for label in model.labels] if model.target != "number" else []
+        writer.writerow((*_COLUMNS[model.target], *probabilities))
         for answer in track(answers, "answering"):
-            name = answer.input.encode("utf-8", "backslashreplace").decode()
-            confidence = "" if answer.error else f"{answer.confidence:.6f}"
-            probabilities = [f"{value:.6f}" for value in answer.probabilities.values()]
-            row = (name, answer.label or "", confidence, "|".join(answer.labels_set), answer.error or "")
-            writer.writerow((*row, *probabilities))
+            writer.writerow(_cells(answer, model.target))
             yield answer
+
+
+_COLUMNS = {
+    "label": ("input", "label", "confidence", "set", "error"),
+    "labels": ("input", "labels", "error"),
+    "number": ("input", "value", "low", "high", "error"),
+}
+
+
+def _cells(answer: Prediction, target: Target) -> Iterator[str]:
+    yield answer.input.encode("utf-8", "backslashreplace").decode()
+    if target == "number":
+        numbers = (answer.value, *(answer.interval or (None, None)))
+        yield from ("" if number is None else f"{number:.9g}" for number in numbers)
+    elif target == "labels":
+        yield "|".join(answer.labels or ())
+    else:
+        yield answer.label or ""
+        yield "" if answer.error else f"{answer.confidence:.6f}"
+        yield "|".join(answer.labels_set)
+    yield answer.error or ""
+    yield from (f"{value:.6f}" for value in answer.probabilities.values())
