@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from support.common import data_folder
 
 from headstart import data
 from headstart.data.items import Dataset, Item
+from support.common import data_folder
 
 TEST_SHARE = 1 / 3
 """Held out where the set names no test items."""

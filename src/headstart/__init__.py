@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from headstart.estimators import ImageClassifier as ImageClassifier
     from headstart.fitting import evaluate_model as evaluate
     from headstart.fitting import fit as fit
+    from headstart.fitting import plan as plan
+    from headstart.fitting import rank_backbones as rank_backbones
     from headstart.process import tune_process as tune_process
 
 # Public name → (module, name in it); None is the module itself.
@@ -39,6 +41,8 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "export": ("headstart.artefact", "export"),
     "fit": ("headstart.fitting", "fit"),
     "load": ("headstart.artefact", "load"),
+    "plan": ("headstart.fitting", "plan"),
+    "rank_backbones": ("headstart.fitting", "rank_backbones"),
     "tune_process": ("headstart.process", "tune_process"),
 }
 
@@ -52,6 +56,8 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "plan",
+    "rank_backbones",
     "tune_process",
 ]
 

@@ -19,6 +19,7 @@ from headstart.cli import (
     export,
     fit,
     inspect,
+    plan,
     predict,
 )
 
@@ -46,7 +47,7 @@ def _start(
     common.start()
 
 
-for command in (inspect, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
+for command in (inspect, plan, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")

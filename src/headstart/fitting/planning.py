@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -270,6 +271,31 @@ def measure(
         val=len(arrangement.val),
     )
     return evidence, cost
+
+
+def read_plan(path: Path | str) -> Plan:
+    """Read a plan that `headstart plan -o` or `--json` wrote, maybe changed by hand.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        The plan; `Plan.check` says whether it is for a backbone.
+
+    Raises:
+        OptionError: There is no such file, it is no JSON, or it is no plan.
+
+    Example:
+        >>> read_plan("plan.json").strategy  # doctest: +SKIP
+        'fine-tune-late'
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        fix = "make one: headstart plan DATA -o plan.json"
+        raise OptionError(f"a plan in {path}, a JSON object", str(reason), fix) from error
+    return Plan.from_json(value)
 
 
 def check(minutes: float | None, strategy: str | None) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headstart.errors import OptionError
 from headstart.images.augmentation import LIGHT, STANDARD, Augmentation
 from headstart.training.plan import HEAD, STRATEGIES, Phase, Plan, Settings, Strategy, minutes_in_words
-from headstart.transfer.boundary import choose_views
-from headstart.transfer.cost import Cost
 from headstart.transfer.depths import Depth
+
+if TYPE_CHECKING:
+    from headstart.transfer.cost import Cost
 
 # The thresholds. Set with the calibrating regimes of benchmarks/planner.py, judged by the others.
 SIMILAR = 0.04
@@ -340,6 +341,8 @@ def _views(trained: tuple[str, ...], evidence: Evidence, size: int, epochs: int,
     frozen = evidence.blocks[: len(evidence.blocks) - len(trained)]
     if not frozen or not evidence.row_bytes:
         return 0
+    from headstart.transfer.boundary import choose_views  # loads torch, which whoever prints a plan may lack
+
     row = round(evidence.row_bytes[frozen[-1]] * (size / evidence.size) ** 2)
     return choose_views(evidence.items, row, epochs, disk)
 
