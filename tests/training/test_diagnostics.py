@@ -291,7 +291,7 @@ def test_a_damaged_line_is_named(write: Write, line: str) -> None:
 
 
 def test_an_empty_history(write: Write) -> None:
-    folder = write(healthy())
+    folder = write(healthy(), None)
     for content in ("", "\n\n", '{"phase'):
         (folder / "history.jsonl").write_text(content)
         with pytest.raises(OptionError, match="has begun"):

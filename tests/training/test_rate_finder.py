@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,15 @@ from headstart.errors import OptionError
 from headstart.training import losses, optimisers
 from headstart.training.plan import Settings
 from headstart.training.rate_finder import RateCurve, find
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small only lose time by sharing their work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def batches(count: int = 6) -> list[tuple[torch.Tensor, torch.Tensor]]:

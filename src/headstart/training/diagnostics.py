@@ -118,8 +118,8 @@ def read_run(folder: Path) -> Run:
         if not file.is_file():
             fix = "name the folder that --run named, or that `headstart fit` told"
             raise OptionError(f"the folder of a training run, with {file.name}", str(folder), fix)
-    lines = _lines(history)
-    if not lines:
+    lines, ended = _lines(history), _why_it_ended(folder / "checkpoints")
+    if not lines and ended is None:
         fix = "wait for the first step, or start the run anew"
         raise OptionError("a run that has begun", f"{history} without a line", fix)
     try:
@@ -128,7 +128,6 @@ def read_run(folder: Path) -> Run:
         raise StorageError("a plan", f"{plan}, which is damaged ({error})", "start the run anew") from error
     steps = tuple(line for line in lines if "val_loss" not in line)
     epochs = tuple(line for line in lines if "val_loss" in line)
-    ended = _why_it_ended(folder / "checkpoints")
     return Run(folder.resolve().name, Plan.from_json(planned), steps, epochs, ended)
 
 
