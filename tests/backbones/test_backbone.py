@@ -269,3 +269,13 @@ def test_all_depths_at_once(lite: Backbone) -> None:
         for name in ("stem", "stage3"):
             assert torch.equal(rows[:, depths.columns[name]], lite.cut(name)(pixels)[1])
     assert depths.columns["stage1"] == slice(32, 48)
+
+
+def test_looking_for_widths_leaves_a_network_in_training_as_it_is() -> None:
+    card = replace(CARDS["vgg16"], blocks=("front", "norm"), features=4, preprocess=Preprocess(size=8))
+    backbone = Backbone(card, {"front": nn.Conv2d(3, 4, 3), "norm": nn.BatchNorm2d(4)})
+    backbone.blocks["norm"].train()
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    backbone.cut("front")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+    assert [backbone.blocks[name].training for name in ("front", "norm")] == [False, True]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -201,7 +202,7 @@ class Backbone(nn.Module):
         """Return the length of each block's pooled output, {name: int}, found out with one black picture."""
         size = self.card.preprocess.size
         found: dict[str, int] = {}
-        with torch.no_grad():
+        with torch.no_grad(), _evaluating(self):
             x = self.normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=self.mean.device))
             for name, block in self.blocks.items():
                 x = block(x)
@@ -222,6 +223,18 @@ class Backbone(nn.Module):
             names = ", ".join(self.blocks)
             raise OptionError(f"a block of {self.card.name!r}", repr(name), f"choose one of {names}")
         return list(self.blocks).index(name)
+
+
+@contextlib.contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Keep BatchNorm's statistics as they are, also in the middle of a training."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 class AveragePool(nn.Module):
