@@ -72,16 +72,20 @@ def _print(found: Audit, console: Console) -> None:
     from rich.text import Text
 
     splits = found.splits
-    table = Table(
-        "class", *splits, "all", title=f"{sum(sum(c.values()) for c in found.classes.values()):,} items"
-    )
+    known = sum(found.parts.values())
+    noun = "label" if found.target == "labels" else "class"
+    table = Table("" if found.numbers else noun, *splits, "all", title=f"{known:,} items")
     for label, counts in found.classes.items():
         row = [str(counts.get(split, 0)) for split in splits]
         table.add_row(Text(label), *row, str(sum(counts.values())))
+    if noun == "label" or found.numbers:
+        table.add_row(Text("items", style="italic"), *map(str, found.parts.values()), str(known))
     console.print(table)
     sizes = found.quantiles()
     if sizes:
-        measures = Table("", "smallest", "median", "largest", title="sizes")
+        measures = Table(
+            "", "smallest", "median", "largest", title="numbers and sizes" if found.numbers else "sizes"
+        )
         for name, values in sizes.items():
             measures.add_row(name, *(f"{values[key]:g}" for key in ("min", "median", "max")))
         console.print(measures)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from headstart.data.duplicates import Duplicate, drop_leaks, find_duplicates, label_conflicts
 from headstart.data.facts import Facts
-from headstart.data.items import SPLITS, Dataset, Item, Problem, natural_order
+from headstart.data.items import SPLITS, Answer, Dataset, Item, Problem, Target, in_words, natural_order
 from headstart.errors import OptionError
 
 UNDECIDED = "undecided"
@@ -46,7 +46,7 @@ class Copy:
         kind: "exact" or "near".
         distance: In how many bits the fingerprints differ, int.
         splits: The splits of the two, "undecided" where there is none.
-        labels: The labels of the two.
+        labels: The labels of the two, in words.
     """
 
     first: str
@@ -69,7 +69,7 @@ class Audit:
     Args:
         modality: "image", "text" or "audio".
         items: How many items there are, int.
-        classes: For each class, in natural order, the number of its readable items in each split.
+        classes: For each class (or label), in natural order, the number of its readable items in each split.
         examples: For each class the names of a few readable items, spread evenly.
         kinds: How many items there are of each kind ("JPEG"), most frequent first.
         shapes: The shape of each readable item whose shape is known; (width, height) for pictures.
@@ -78,6 +78,9 @@ class Audit:
         duplicates: Items with the same or nearly the same content.
         conflicts: Exact duplicates with different labels.
         findings: What to know, worst first.
+        target: What is known about the items. Defaults to "label".
+        parts: The number of readable items in each split about which that is known. Defaults to none.
+        numbers: Their numbers, where that is what is known. Defaults to ().
     """
 
     modality: str
@@ -91,6 +94,9 @@ class Audit:
     duplicates: tuple[Copy, ...]
     conflicts: tuple[Copy, ...]
     findings: tuple[Finding, ...]
+    target: Target = "label"
+    parts: dict[str, int] = field(default_factory=dict)
+    numbers: tuple[float, ...] = ()
 
     @property
     def hurts(self) -> bool:
@@ -100,8 +106,7 @@ class Audit:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that labelled items are in, in the order train, val, test, undecided."""
-        found = {split for counts in self.classes.values() for split in counts}
-        return tuple(split for split in (*SPLITS, UNDECIDED) if split in found)
+        return tuple(self.parts)
 
     @property
     def imbalance(self) -> float | None:
@@ -119,8 +124,10 @@ class Audit:
         return min(1.0, float(-(shares * np.log(shares)).sum() / math.log(len(sizes))))
 
     def quantiles(self) -> dict[str, dict[str, float]]:
-        """Return minimum, quantiles and maximum of each dimension, and of width / height for pictures."""
+        """Return minimum, quantiles and maximum of the numbers and dimensions, and of width / height."""
         columns: dict[str, list[float]] = defaultdict(list)
+        if self.numbers:
+            columns["number"].extend(self.numbers)
         for shape in self.shapes:
             if len(shape) == 2:
                 columns["width"].append(shape[0])
@@ -138,7 +145,9 @@ class Audit:
         """Return everything as JSON values; the shapes as quantiles."""
         return {
             "modality": self.modality,
+            "target": self.target,
             "items": self.items,
+            "splits": self.parts,
             "classes": self.classes,
             "imbalance": self.imbalance,
             "evenness": self.evenness,
@@ -185,19 +194,21 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
     pairs = find_duplicates(
         [facts[i].digest for i in good], [facts[i].fingerprint for i in good], splits, distance=distance
     )
-    conflicts = label_conflicts(pairs, [item.label for item in items])
+    conflicts = label_conflicts(pairs, [item.answer for item in items])
     corrupt = tuple(
         Problem(item.name, fact.error)
         for item, fact in zip(data, facts, strict=True)
         if fact.error is not None
     )
     classes = _classes(items)
+    parts = _in_order(Counter(item.split or UNDECIDED for item in items if item.answer is not None))
     findings = [
         *_unreadable(corrupt, data.problems),
         *_contradictions(conflicts, items),
         *_leaks(pairs, items),
         *_straddling(items),
-        *_sizes(classes, has_items=bool(items)),
+        *_known(data.target, [item.answer for item in items]),
+        *_sizes(classes, parts, "class" if data.target == "label" else "label"),
     ]
     return Audit(
         modality=data.modality,
@@ -211,21 +222,29 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         duplicates=tuple(_copy(pair, items) for pair in pairs),
         conflicts=tuple(_copy(pair, items) for pair in conflicts),
         findings=tuple(sorted(findings, key=lambda finding: finding.severity == "note")),
+        target=data.target,
+        parts=parts,
+        numbers=tuple(item.value for item in items if item.value is not None),
     )
 
 
 def _classes(items: Sequence[Item]) -> dict[str, dict[str, int]]:
-    counts = Counter((item.label, item.split or UNDECIDED) for item in items)
-    labels = natural_order(label for label, _ in counts if label is not None)
-    order = (*SPLITS, UNDECIDED)
-    return {label: {s: counts[label, s] for s in order if counts[label, s]} for label in labels}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        for tag in item.tags:
+            counts[tag][item.split or UNDECIDED] += 1
+    return {label: _in_order(counts[label]) for label in natural_order(counts)}
+
+
+def _in_order(counts: Counter[str]) -> dict[str, int]:
+    return {split: counts[split] for split in (*SPLITS, UNDECIDED) if counts[split]}
 
 
 def _examples(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
     names: dict[str, list[str]] = defaultdict(list)
     for item in items:
-        if item.label is not None:
-            names[item.label].append(item.name)
+        for tag in item.tags:
+            names[tag].append(item.name)
     picks = {
         label: np.linspace(0, len(n) - 1, min(len(n), _EXAMPLES)).astype(int) for label, n in names.items()
     }
@@ -235,7 +254,11 @@ def _examples(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
 def _copy(pair: Duplicate, items: Sequence[Item]) -> Copy:
     first, second = items[pair.first], items[pair.second]
     splits = first.split or UNDECIDED, second.split or UNDECIDED
-    return Copy(first.name, second.name, pair.kind, pair.distance, splits, (first.label, second.label))
+    return Copy(first.name, second.name, pair.kind, pair.distance, splits, (_said(first), _said(second)))
+
+
+def _said(item: Item) -> str | None:
+    return None if item.answer is None else in_words(item.answer)
 
 
 def _copy_json(copy: Copy) -> dict[str, Any]:
@@ -258,7 +281,7 @@ def _contradictions(conflicts: Sequence[Duplicate], items: Sequence[Item]) -> It
     if conflicts:
         involved = {index for pair in conflicts for index in pair[:2]}
         first, second = (items[index] for index in conflicts[0][:2])
-        example = f"{first.name} ({first.label}) and {second.name} ({second.label})"
+        example = f"{first.name} ({_said(first)}) and {second.name} ({_said(second)})"
         sentence = f"{len(involved)} items have the same content but different labels: {example}"
         yield Finding("hurts", f"{sentence}{' and others' if len(involved) > 2 else ''}.")
 
@@ -293,13 +316,26 @@ def _straddling(items: Sequence[Item]) -> Iterator[Finding]:
         yield Finding("hurts", f"{_count(len(torn), 'group')} in more than one split: {_some(torn)}.")
 
 
-def _sizes(classes: dict[str, dict[str, int]], *, has_items: bool) -> Iterator[Finding]:
-    if not classes:
-        if has_items:
+def _known(target: Target, answers: Sequence[Answer | None]) -> Iterator[Finding]:
+    """Say whether there is anything to learn at all."""
+    known = {answer for answer in answers if answer is not None}
+    if not known:
+        if answers:
             yield Finding("note", "No item has a label: a model can answer about them, not learn from them.")
+    elif len(known) == 1:
+        only = in_words(next(iter(known)))
+        if target == "label":
+            yield Finding("hurts", f"There is only one class ({only}): nothing to tell apart.")
+        else:
+            what = "number" if target == "number" else "labels"
+            yield Finding("hurts", f"All items have the same {what} ({only}): nothing to learn.")
+
+
+def _sizes(classes: dict[str, dict[str, int]], parts: dict[str, int], noun: str) -> Iterator[Finding]:
+    if not classes:
         return
-    if len(classes) == 1:
-        yield Finding("hurts", f"There is only one class ({next(iter(classes))}): nothing to tell apart.")
+    many = "classes" if noun == "class" else "labels"
+    severity: Literal["hurts", "note"]
     totals = {label: sum(counts.values()) for label, counts in classes.items()}
     single = [label for label, total in totals.items() if total == 1]
     if single:
@@ -308,22 +344,22 @@ def _sizes(classes: dict[str, dict[str, int]], *, has_items: bool) -> Iterator[F
         )
     small = [f"{label} ({total})" for label, total in totals.items() if 1 < total < _SMALL_CLASS]
     if small:
-        what = _count(len(small), "class", "classes")
+        what = _count(len(small), noun, many)
         yield Finding("note", f"{what} with fewer than {_SMALL_CLASS} items: {_some(small)}.")
-    used = {split for counts in classes.values() for split in counts}
     for split in SPLITS:
         missing = [
             label for label, counts in classes.items() if split not in counts and UNDECIDED not in counts
         ]
-        if split in used and missing:
-            what = _count(len(missing), "class", "classes")
-            severity: Literal["hurts", "note"] = "hurts" if split == "train" else "note"
+        if split in parts and missing:
+            what = _count(len(missing), noun, many)
+            severity = "hurts" if split == "train" else "note"
             yield Finding(severity, f"{what} missing in {split}: {_some(missing)}.")
     imbalance = max(totals.values()) / min(totals.values())
     if imbalance > _EXTREME_IMBALANCE:
         largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
         sizes = f"{largest} has {totals[largest]:,} items, {smallest} {totals[smallest]:,}"
-        yield Finding("hurts", f"The classes are extremely uneven: {sizes}.")
+        severity = "hurts" if noun == "class" else "note"  # most labels are rare, by their nature
+        yield Finding(severity, f"The {many} are extremely uneven: {sizes}.")
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

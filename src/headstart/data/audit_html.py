@@ -73,7 +73,15 @@ def audit_html(
     page.section("", _cards(audit), bare=True)
     page.section("Findings", _findings(audit))
     if audit.classes:
-        page.section("Classes", _classes(audit))
+        page.section("Labels" if audit.target == "labels" else "Classes", _classes(audit))
+    if audit.numbers:
+        row: list[pages.Cell] = [float(value) for value in audit.quantiles()["number"].values()]
+        page.section(
+            "Numbers",
+            _histogram(
+                audit.numbers, "number", pages.table([*audit.quantiles()["number"]], [row], "Quantiles")
+            ),
+        )
     if audit.shapes:
         page.section("Sizes", *_shapes(audit))
     if thumbnails and audit.examples:
@@ -109,20 +117,26 @@ def _lead(audit: Audit) -> str:
 
 
 def _cards(audit: Audit) -> Markup:
-    splits = {split: sum(counts.get(split, 0) for counts in audit.classes.values()) for split in audit.splits}
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in list(audit.kinds.items())[:3])
-    by_split = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+    by_split = ", ".join(f"{split} {count:,}" for split, count in audit.parts.items())
     across = len(_across(audit))
     imbalance = "" if audit.imbalance is None else f"largest / smallest = {audit.imbalance:.1f}"
     return pages.cards(
         [
             ("items", f"{audit.items:,}", by_split),
-            ("classes", f"{len(audit.classes):,}", imbalance),
+            _known(audit, imbalance),
             ("kinds", f"{len(audit.kinds):,}", kinds),
             ("cannot be read", f"{len(audit.corrupt):,}", ""),
             ("copies", f"{len(audit.duplicates):,}", f"{across:,} across splits" if across else ""),
         ]
     )
+
+
+def _known(audit: Audit, imbalance: str) -> tuple[str, str, str]:
+    if audit.numbers:
+        low, high = min(audit.numbers), max(audit.numbers)
+        return "numbers", f"{len(audit.numbers):,}", f"from {low:.6g} to {high:.6g}"
+    return "labels" if audit.target == "labels" else "classes", f"{len(audit.classes):,}", imbalance
 
 
 def _findings(audit: Audit) -> Markup:
@@ -134,21 +148,22 @@ def _findings(audit: Audit) -> Markup:
 
 def _classes(audit: Audit) -> Markup:
     totals = {label: sum(counts.values()) for label, counts in audit.classes.items()}
-    columns = ["class", *audit.splits, "all"]
+    noun, many = ("label", "labels") if audit.target == "labels" else ("class", "classes")
+    columns = [noun, *audit.splits, "all"]
     rows: list[list[pages.Cell]] = [
         [label, *(counts.get(split, 0) for split in audit.splits), totals[label]]
         for label, counts in audit.classes.items()
     ]
-    numbers = pages.table(columns, rows, "Items of each class")
+    numbers = pages.table(columns, rows, f"Items of each {noun}")
     largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
     alt = (
-        f"Items of each of {len(totals)} classes. The largest, {largest}, has {totals[largest]:,}; "
+        f"Items of each of {len(totals)} {many}. The largest, {largest}, has {totals[largest]:,}; "
         f"the smallest, {smallest}, {totals[smallest]:,}."
     )
     if len(totals) > _MOST_BARS:
         figure, axes = figures.plot()
         axes.plot(range(1, len(totals) + 1), sorted(totals.values(), reverse=True), color=pages.ACCENT)
-        axes.set(xlabel="classes, largest first", ylabel="items")
+        axes.set(xlabel=f"{many}, largest first", ylabel="items")
         axes.set_ylim(bottom=0)
         return figures.chart(figure, alt, numbers)
     figure, axes = figures.plot(height=1.2 + 0.26 * len(totals))
@@ -169,7 +184,7 @@ def _classes(audit: Audit) -> Markup:
 
 
 def _shapes(audit: Audit) -> list[Markup]:
-    quantiles = audit.quantiles()
+    quantiles = {name: values for name, values in audit.quantiles().items() if name != "number"}
     rows: list[list[pages.Cell]] = [
         [name, *map(float, values.values())] for name, values in quantiles.items()
     ]

@@ -6,12 +6,12 @@ import numpy as np
 
 from headstart.evaluation.charts import curve_chart
 from headstart.evaluation.label_metrics import LabelMistake, LabelsEvaluation
-from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent
+from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent, tried
 from headstart.figures import chart, plot
 from headstart.pages import (
     ACCENT,
     LINE,
-    MUTED,
+    SECOND,
     Cell,
     Markup,
     bar,
@@ -20,6 +20,7 @@ from headstart.pages import (
     fragment,
     paragraph,
     short,
+    side_by_side,
     table,
     thumbnails,
 )
@@ -36,9 +37,8 @@ def sentence(evaluation: LabelsEvaluation) -> str:
     many = "1 label" if len(evaluation.labels) == 1 else f"{len(evaluation.labels)} labels"
     return (
         f"the average precision over {many} is {evaluation.mean_average_precision:.3f} "
-        f"(95\u00a0% interval {low:.3f}–{high:.3f}; 1 is perfect): of the labels it names "
-        f"{percent(evaluation.micro['precision'])} are right, and it names "
-        f"{percent(evaluation.micro['recall'])} of those that are there."
+        f"(95\u00a0% interval {low:.3f}–{high:.3f}); {percent(evaluation.micro['precision'])} of the labels "
+        f"it names are right, and it names {percent(evaluation.micro['recall'])} of those there are."
     )
 
 
@@ -47,7 +47,8 @@ def key_numbers(evaluation: LabelsEvaluation) -> Markup:
     found = []
     if evaluation.mean_average_precision is not None and evaluation.map_interval is not None:
         low, high = evaluation.map_interval
-        found.append(("mAP", f"{evaluation.mean_average_precision:.3f}", f"{low:.3f}–{high:.3f}"))
+        interval = f"{low:.3f}–{high:.3f}; 1 is perfect"
+        found.append(("mAP", f"{evaluation.mean_average_precision:.3f}", interval))
     low, high = evaluation.micro_f1_interval
     found.append(("Micro F1", f"{evaluation.micro['f1']:.3f}", f"{low:.3f}–{high:.3f}"))
     found.append(("Macro F1", f"{evaluation.macro['f1']:.3f}", "mean over labels"))
@@ -67,20 +68,28 @@ def key_numbers(evaluation: LabelsEvaluation) -> Markup:
 
 
 def each_label(report: ReportInput) -> tuple[str, list[Markup]] | None:
-    """Average precision of each label, and what its threshold makes of it."""
+    """How well each label is told, at every threshold and at its own."""
     evaluation: LabelsEvaluation = report.evaluation
     words = paragraph(
         "Average precision says how well the label's probability puts the items that have it before those "
-        "that do not; the mark is what guessing would reach. Precision, recall and F1 are those at the "
-        "label's threshold.",
+        "that do not; the orange mark is what guessing would reach. Precision (of the items it names so, how "
+        "many are), recall (of the items that are, how many it names so) and F1 are those at the threshold.",
         quiet=True,
     )
-
-    def share(value: float | None) -> Cell:
-        return None if value is None else bar(value, f"{value:.3f}")
-
+    pictures = [ap_chart(evaluation)]
+    if evaluation.pr:
+        alt = f"Precision-recall curves; average precision: {evaluation.pr[0].area:.4f}."
+        pictures.append(curve_chart(evaluation.pr, "recall", "precision", alt, "average precision"))
     rows: list[list[Cell]] = [
-        [s.label, s.support, *map(share, (s.average_precision, s.precision, s.recall, s.f1)), s.threshold]
+        [
+            s.label,
+            s.support,
+            None if s.average_precision is None else bar(s.average_precision, f"{s.average_precision:.3f}"),
+            s.precision,
+            s.recall,
+            s.f1,
+            s.threshold,
+        ]
         for s in evaluation.per_label
     ]
     columns = ["label", "items", "average precision", "precision", "recall", "F1", "threshold"]
@@ -91,8 +100,9 @@ def each_label(report: ReportInput) -> tuple[str, list[Markup]] | None:
             for name, figures in (("micro", evaluation.micro), ("macro", evaluation.macro))
         ],
     )
-    found = [words, ap_chart(evaluation), table(columns, rows), details("Averages", averages)]
-    return "Label by label", found
+    few = len(evaluation.labels) <= 15
+    drawn = [side_by_side(*pictures)] if few else pictures
+    return "Label by label", [words, *drawn, table(columns, rows), details("Averages", averages)]
 
 
 def ap_chart(evaluation: LabelsEvaluation) -> Markup:
@@ -101,10 +111,10 @@ def ap_chart(evaluation: LabelsEvaluation) -> Markup:
     known.sort(key=lambda score: -(score.average_precision or 0))
     values = [score.average_precision or 0.0 for score in known]
     chance = [score.support / len(evaluation.y) for score in known]
-    figure, axes = plot(6.4, float(np.clip(0.8 + 0.26 * len(known), 1.6, 12)))
+    figure, axes = plot(4.6 if len(known) <= 15 else 6.4, float(np.clip(0.8 + 0.26 * len(known), 4.0, 12)))
     places = np.arange(len(known))
     axes.barh(places, values, 0.7, color=ACCENT)
-    axes.scatter(chance, places, marker="|", s=90, color=MUTED, linewidths=2, zorder=3)
+    axes.scatter(chance, places, marker="|", s=120, color=SECOND, linewidths=2.5, zorder=3)
     axes.set_ylim(len(known) - 0.4, -0.6)
     size = float(np.clip(400 / max(len(known), 1), 4, 9))
     axes.set_yticks(places, [short(score.label) for score in known], fontsize=size)
@@ -117,18 +127,6 @@ def ap_chart(evaluation: LabelsEvaluation) -> Markup:
         [s.label, value, guess] for s, value, guess in zip(known, values, chance, strict=True)
     ]
     return chart(figure, alt, table(["label", "average precision", "by guessing"], rows))
-
-
-def separation(report: ReportInput) -> tuple[str, list[Markup]] | None:
-    """The precision-recall curves."""
-    evaluation: LabelsEvaluation = report.evaluation
-    if not evaluation.pr:
-        return None
-    several = "; grey: single labels" if len(evaluation.pr) > 1 else ""
-    words = f"What share of the named labels is right, and how many are found, at every threshold{several}."
-    alt = f"Precision-recall curves; average precision: {evaluation.pr[0].area:.4f}."
-    drawn = curve_chart(evaluation.pr, "recall", "precision", alt, "average precision")
-    return "At every threshold", [paragraph(words, quiet=True), drawn]
 
 
 def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
@@ -171,5 +169,5 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return "On which data", [table(columns, rows)]
 
 
-SECTIONS: tuple[Section, ...] = (each_label, separation, surprises, splits, data, making)
+SECTIONS: tuple[Section, ...] = (each_label, surprises, splits, tried, data, making)
 """The sections in the order in which people want to know."""

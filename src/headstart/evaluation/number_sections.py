@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from headstart.evaluation.number_metrics import NumberEvaluation
-from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent
+from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent, tried
 from headstart.figures import chart, plot
 from headstart.pages import (
     ACCENT,
@@ -165,7 +165,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
             f"{x.name}: {figure_text(x.true)}, answered {figure_text(x.answer)}",
             fragment(
                 'is <b>{}</b>, answer <b>{}</b><br><span class="quiet">{}</span>',
-                figure_text(x.true),
+                f"{x.true:.6g}",
                 figure_text(x.answer),
                 x.name,
             ),
@@ -188,5 +188,5 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return "On which data", [table([*columns, "what it is"], rows)]
 
 
-SECTIONS: tuple[Section, ...] = (agreement, surprises, splits, data, making)
+SECTIONS: tuple[Section, ...] = (agreement, surprises, splits, tried, data, making)
 """The sections in the order in which people want to know."""
