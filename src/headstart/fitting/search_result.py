@@ -1,0 +1,208 @@
+"""What a search found: the trials, the best plan, and what mattered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from headstart.errors import OptionError
+from headstart.files import write_text
+from headstart.training.plan import Plan
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from headstart.fitting.search_space import Blocks
+
+Metric = Literal["accuracy", "loss"]
+State = Literal["complete", "pruned", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One plan that was tried.
+
+    Args:
+        number: Which trial it was, int, from 0.
+        state: "complete", "pruned" (given up early), "failed" (it cannot be done) or "interrupted".
+        values: What was varied, {name: value}.
+        accuracy: On items it had not learned from, float; None where there is none.
+        loss: The same, float; None where it was not finished.
+        seconds: What it took, float.
+        steps: What was minimised, after each epoch or fold, {step: float}.
+        value: What was minimised, at the end, float; None where there is none.
+        reason: Why it failed, str. Defaults to "".
+    """
+
+    number: int
+    state: State
+    values: dict[str, Any]
+    accuracy: float | None
+    loss: float | None
+    seconds: float
+    steps: dict[int, float]
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search found.
+
+    Args:
+        folder: Where the study is kept.
+        name: Of the data, str.
+        metric: What was made better, "accuracy" or "loss".
+        judged: What the trials were judged on, str: "120 validation items", "5 folds of 400 items".
+        start: The plan that the search began with.
+        plan: The best plan.
+        best: Its trial.
+        trials: All trials, in order.
+        importances: How much of the differences between trials each name explains (fANOVA), {name: share}.
+    """
+
+    folder: Path
+    name: str
+    metric: Metric
+    judged: str
+    start: Plan
+    plan: Plan
+    best: Tried
+    trials: tuple[Tried, ...]
+    importances: dict[str, float]
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        first, best = self.trials[0], self.best
+        found = f"The best of {len(self.trials)} plans is right {_percent(best.accuracy)} of the time"
+        if best.accuracy is None:
+            found = f"The best of {len(self.trials)} plans has a loss of {best.loss:.4f}"
+        if best.number == first.number:
+            return f"{found}: it is the one that the search began with."
+        if self.metric == "accuracy" and first.accuracy is not None:
+            return f"{found}; the one that the search began with {_percent(first.accuracy)}."
+        if first.loss is not None and best.loss is not None:
+            return f"{found}, with a loss of {best.loss:.4f} instead of {first.loss:.4f}."
+        return f"{found}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was found as a JSON object."""
+        states = [trial.state for trial in self.trials]
+        return {
+            "study": str(self.folder),
+            "headline": self.headline,
+            "metric": self.metric,
+            "judged": self.judged,
+            "trials": len(self.trials),
+            "states": {state: states.count(state) for state in sorted(set(states))},
+            "best": {
+                "trial": self.best.number,
+                "values": self.best.values,
+                "accuracy": self.best.accuracy,
+                "loss": self.best.loss,
+            },
+            "importances": self.importances,
+            "plan": self.plan.to_json(),
+        }
+
+    def html(self) -> str:
+        """Return the report as one self-contained page."""
+        from headstart.fitting.tuning_page import tuning_page
+
+        return tuning_page(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report as one HTML file, whole or not at all.
+
+        Args:
+            path: Where.
+
+        Returns:
+            The path.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_text(Path(path), self.html())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}\u00a0%"
+
+
+def collect(study: Study, folder: Path, name: str, start: Plan, blocks: Blocks) -> Tuning:
+    """Read what a study holds.
+
+    Args:
+        study: With at least one trial that was finished.
+        folder: Where it is kept.
+        name: Of the data, str.
+        start: The plan that the search began with.
+        blocks: As for `search_space`.
+
+    Returns:
+        What was found.
+
+    Raises:
+        OptionError: No trial succeeded.
+    """
+    from headstart.fitting.search_space import planned
+
+    trials = tuple(_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished())
+    best = _best(trials)
+    judged = study.user_attrs["judgement"]
+    plan = planned(start, best.values, blocks)
+    tuned = {"trials": len(trials), "judged": judged, "accuracy": best.accuracy, "loss": best.loss}
+    plan = plan.replace(evidence={**plan.evidence, "tuning": tuned})
+    metric = study.user_attrs["metric"]
+    return Tuning(folder, name, metric, judged, start, plan, best, trials, _importances(study))
+
+
+def _best(trials: tuple[Tried, ...]) -> Tried:
+    # What was given up may be all there is, when time was short.
+    for state in ("complete", "pruned"):
+        some = [trial for trial in trials if trial.state == state and trial.value is not None]
+        if some:
+            return min(some, key=lambda trial: (trial.value, trial.number))
+    reasons = [trial.reason for trial in trials if trial.reason]
+    received = f"{len(trials)} that failed ({reasons[-1]})" if reasons else "none that was finished"
+    raise OptionError("a trial that succeeds", received, "give it more minutes, or another plan")
+
+
+def _tried(trial: FrozenTrial) -> Tried:
+    from optuna.trial import TrialState
+
+    from headstart.fitting.searching import counted
+
+    names: dict[TrialState, State] = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+    found = trial.user_attrs
+    return Tried(
+        trial.number,
+        names.get(trial.state, "failed") if counted(trial) else "interrupted",
+        dict(trial.params),
+        found.get("accuracy"),
+        found.get("loss"),
+        found.get("seconds", 0.0),
+        dict(trial.intermediate_values),
+        trial.value,
+        found.get("reason", ""),
+    )
+
+
+def _importances(study: Study) -> dict[str, float]:
+    """Return how much each name explains; nothing where too few trials differ."""
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+    from optuna.trial import TrialState
+
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(done) < 4 or len({trial.value for trial in done}) < 2:
+        return {}
+    found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return {name: float(share) for name, share in found.items()}
