@@ -26,7 +26,7 @@ class Keeper:
         identity: What checkpoints belong to.
         plan: Written to plan.json.
         resume: Whether to go on from the newest checkpoint.
-        every: Seconds between checkpoints at least, float.
+        every: Seconds between checkpoints at least, float; 0 saves after every step.
         say: Where it is told that the run goes on.
 
     Raises:
@@ -63,8 +63,9 @@ class Keeper:
         self._tracker = Tracker(plan, plan.strategy if run is None else run.name, say)
 
     def due(self) -> bool:
-        """Whether it is time for a checkpoint: saving takes a fiftieth of the time at most."""
-        return time.monotonic() - self._saved >= max(self._every, 50 * self.seconds)
+        """Whether it is time for a checkpoint; on a slow disk, saving takes a fiftieth of the time at most."""
+        wait = max(self._every, 50 * self.seconds) if self._every > 0 else 0.0
+        return time.monotonic() - self._saved >= wait
 
     def save(
         self,

@@ -51,6 +51,7 @@ def train(
     resume: bool = False,
     deadline: float | None = None,
     say: Say = quiet,
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
     progress: bool = True,
     every: float = 30.0,
 ) -> Trained:
@@ -68,8 +69,9 @@ def train(
         resume: Whether to go on from the newest checkpoint in `run`. Defaults to False.
         deadline: `time.monotonic()` at which it must have returned, float. Defaults to None.
         say: Where progress is told. Defaults to nowhere.
+        on_epoch: Called with the history's line of each epoch; False ends the training. Defaults to None.
         progress: Whether to draw a bar. Defaults to True.
-        every: Seconds between checkpoints at least, float. Defaults to 30.
+        every: Seconds between checkpoints at least, float; 0 saves after every step. Defaults to 30.
 
     Returns:
         How it went.
@@ -109,7 +111,7 @@ def train(
     try:
         device = next(network.parameters()).device
         with reproducible(device), mixed(network, plan.settings.precision) as autocast:
-            training = _Training(network, plan, data, autocast, keeper, deadline, say, progress)
+            training = _Training(network, plan, data, autocast, keeper, deadline, say, progress, on_epoch)
             trained = training.run()
         well = True
     finally:
@@ -150,6 +152,10 @@ class _TimeUp(Exception):
     """The deadline has come."""
 
 
+class _Unwanted(Exception):
+    """`on_epoch` has seen enough."""
+
+
 class _Diverged(Exception):
     """The loss is no number any more; says where that began."""
 
@@ -165,7 +171,9 @@ class _Training:
         deadline: float | None,
         say: Say,
         progress: bool,
+        on_epoch: Callable[[dict[str, Any]], bool] | None,
     ) -> None:
+        self.on_epoch = on_epoch
         self.network, self.plan, self.data, self.autocast = network, plan, data, autocast
         self.keeper, self.say, self.progress = keeper, say, progress
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -195,6 +203,8 @@ class _Training:
                 state.stopped = None
                 self.do_phase()
                 state.stopped = "done"
+        except _Unwanted:
+            return self.result("its caller had seen enough")
         except _TimeUp:
             self.say("Training stopped: time was up.")
             return self.result("time was up")
@@ -324,6 +334,8 @@ class _Training:
         state.epochs += 1
         self.keeper.epoch(line)
         self.say(f"{label}: {_in_words(line)}{' (the best so far)' if better else ''}")
+        if self.on_epoch is not None and not self.on_epoch(line):
+            raise _Unwanted
 
     def measure(self, live: _Live) -> dict[str, Any]:
         """Return what is costly to measure: dead units, and the curvature along the gradient."""
