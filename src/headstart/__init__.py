@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
     from headstart.fitting import rank_backbones as rank_backbones
+    from headstart.fitting.tuning import tune as tune
     from headstart.process import tune_process as tune_process
 
 # Public name → (module, name in it); None is the module itself.
@@ -43,6 +44,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "load": ("headstart.artefact", "load"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
+    "tune": ("headstart.fitting.tuning", "tune"),
     "tune_process": ("headstart.process", "tune_process"),
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "load",
     "plan",
     "rank_backbones",
+    "tune",
     "tune_process",
 ]
 

@@ -21,6 +21,7 @@ from headstart.cli import (
     inspect,
     plan,
     predict,
+    tune,
 )
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def _start(
     common.start()
 
 
-for command in (inspect, plan, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
+for command in (inspect, plan, tune, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")

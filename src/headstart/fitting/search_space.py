@@ -202,6 +202,7 @@ def planned(plan: Plan, values: Mapping[str, Value], blocks: Blocks) -> Plan:
     return changed.replace(
         strategy="cut-early" if left_out else "freeze-all",
         cut=names[len(names) - 1 - left_out],
+        phases=(),
         head=head,
         settings=replace(plan.settings, class_weight="balanced" if weighed else None),
         evidence={**plan.evidence, "strength": point["strength"]},

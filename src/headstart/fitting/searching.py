@@ -144,7 +144,7 @@ def check_same(study: Study, about: Mapping[str, Any]) -> None:
         OptionError: The study is about something else.
     """
     known = study.user_attrs
-    for name, value in about.items():
+    for name, value in json.loads(json.dumps(about)).items():  # as the study gives it back
         if name not in known:
             study.set_user_attr(name, value)
         elif known[name] != value:

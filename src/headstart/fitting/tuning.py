@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart import backbones
+from headstart.backbones import card
 from headstart.data.items import Dataset
 from headstart.engines.precision import Precision
 from headstart.errors import OptionError, require
 from headstart.files import storage_errors, write_json
+from headstart.fitting import planning
 from headstart.fitting.gathering import open_labelled_any
 from headstart.fitting.search_result import Metric, Tuning, collect
 from headstart.fitting.targets import describe, require_two_answers, require_variety
-from headstart.modalities import modality
 from headstart.progress import Say, quiet
-from headstart.training.plan import Plan
+from headstart.training.plan import Plan, Strategy
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from headstart.fitting.searching import Pruner, Sampler, Search
 
 PLAN, PAGE = "best.json", "report.html"
+# Where a time is given and no plan, one is made that so many trials of fit into it.
+_TRIALS_IN_TIME = 10
 
 
 def tune(
@@ -37,13 +39,15 @@ def tune(
     *,
     study: Path | str,
     plan: Plan | None = None,
+    strategy: Strategy | None = None,
     sampler: Sampler = "tpe",
     pruner: Pruner = "hyperband",
     metric: Metric | None = None,
     trials: int = 30,
     minutes: float | None = None,
     jobs: int = 1,
-    backbone: Sequence[str] = (),
+    backbone: str | None = None,
+    backbones: Sequence[str] = (),
     sizes: Sequence[int] = (),
     folds: int | None = None,
     val_share: float = 0.2,
@@ -63,8 +67,9 @@ def tune(
     Args:
         source: A data set, or what `headstart.data.open` opens: a folder for each class, a manifest, …
         study: The folder that keeps the trials, the best plan ("best.json") and the report.
-        plan: Where the search starts. Defaults to None: that of the study, or for a new one a head on the
-            frozen default backbone.
+        plan: Where the search starts. Defaults to None: that of the study, or for a new one what the planner
+            chooses (`headstart.plan`).
+        strategy: What it is to choose. Defaults to None: what the evidence says.
         sampler: "tpe" (Bayesian), "random" or "grid". Defaults to "tpe".
         pruner: "hyperband" gives up early what does badly after few epochs or folds, "none" lets all
             trials finish. Defaults to "hyperband".
@@ -74,7 +79,8 @@ def tune(
         minutes: After so many no trial of this call goes on, float. Defaults to None.
         jobs: How many processes share the work, int. With several, a script of yours needs the usual
             `if __name__ == "__main__":`. Defaults to 1.
-        backbone: Backbones to choose from, beside the plan's. Defaults to none.
+        backbone: What it is to plan with. Defaults to None: the modality's default.
+        backbones: Backbones to choose from, beside the plan's. Defaults to none.
         sizes: Input sizes to choose from, beside the plan's, in pixels. Defaults to none.
         folds: Judge by cross-validation with so many folds instead of the val split, int; only for plans
             that train no blocks. Defaults to None.
@@ -122,14 +128,21 @@ def tune(
     try:
         with searching.alone(folder), searching.speaking(folder):
             opened = searching.open_study(folder)
-            plan = plan or _plan_of(opened) or _default_plan(dataset, offline)
+            plan = plan or _plan_of(opened)
+            if plan is None:
+                share = None if minutes is None else minutes / _TRIALS_IN_TIME
+                plan = planning.plan(
+                    dataset, backbone=backbone, minutes=share, strategy=strategy, val_share=val_share,
+                    seed=seed, engine=engine, precision=precision, offline=offline, say=say, store=store,
+                )  # fmt: skip
+                say(plan.words())
             if plan.changes_backbone and folds is not None:
                 fix = "leave folds out, or tune a plan that freezes the network"
                 raise OptionError("folds for a plan that trains no blocks", f"{plan.strategy!r}", fix)
             task = Task(dataset, plan, folds, val_share, seed, engine, precision, offline, store.folder)
             objective = Objective(task, store, say)
             require_variety(objective.arrangement.data.take(objective.arrangement.train))
-            blocks = _blocks(plan, backbone, offline)
+            blocks = _blocks(plan, backbones, offline)
             how = _how(opened, objective, folder, blocks, sampler, pruner, metric, sizes, seed, deadline)
             _begin(opened, how, plan, trials, say)
             objective.prepare(plan)
@@ -162,11 +175,6 @@ def _metric(metric: Metric | None, dataset: Dataset) -> Metric:
     return metric
 
 
-def _default_plan(dataset: Dataset, offline: bool) -> Plan:
-    card = backbones.card(modality(dataset.modality).default_backbone, offline=offline)
-    return Plan("freeze-all", card.name, card.blocks[-1], card.preprocess.size)
-
-
 def _plan_of(study: Study) -> Plan | None:
     kept = study.user_attrs.get("starting plan")
     return None if kept is None else Plan.from_json(kept)
@@ -175,7 +183,7 @@ def _plan_of(study: Study) -> Plan | None:
 def _blocks(plan: Plan, names: Sequence[str], offline: bool) -> Blocks:
     """Return the blocks of every backbone that may be chosen, the plan's own first."""
     chosen = dict.fromkeys((plan.backbone, *names))
-    blocks = {name: backbones.card(name, offline=offline).blocks for name in chosen}
+    blocks = {name: card(name, offline=offline).blocks for name in chosen}
     plan.check(plan.backbone, blocks[plan.backbone])
     return blocks
 

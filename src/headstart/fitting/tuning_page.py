@@ -14,6 +14,7 @@ from headstart.pages import (
     LINE,
     MUTED,
     SECOND,
+    SURFACE,
     Cell,
     Markup,
     Page,
@@ -26,12 +27,16 @@ from headstart.pages import (
 from headstart.training.plan import minutes_in_words
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.ticker import Locator
 
     from headstart.fitting.search_result import Tried, Tuning
 
 # With a ratio above this between ends, a range of positive numbers is drawn on a logarithmic axis.
 _LOGARITHMIC = 30.0
+_TICKS = 6
+Heights = NDArray[np.float64]
+_BEHIND_TEXT = {"facecolor": SURFACE, "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
 _STATES = {
     "complete": "finished",
     "pruned": "given up early",
@@ -133,6 +138,7 @@ def history_chart(tuning: Tuning) -> Markup:
         )
     axes.set(xlabel="trial", ylabel=tuning.metric)
     axes.margins(y=0.14)
+    _spread_losses(axes, tuning)
     axes.xaxis.set_major_locator(_whole_numbers())
     alt = (
         f"{tuning.metric.capitalize()} of {len(rows)} trials in order; crosses were given up early. "
@@ -159,6 +165,7 @@ def _epochs(tuning: Tuning) -> tuple[Markup, ...]:
     if best:
         axes.plot(list(best)[-1:], list(best.values())[-1:], "o", color=ACCENT, markersize=5)
     axes.set(xlabel=what, ylabel="wrong answers" if tuning.metric == "accuracy" else "loss")
+    _spread_losses(axes, tuning)
     axes.xaxis.set_major_locator(_whole_numbers())
     last = max(max(trial.steps) for trial in stepped)
     columns = ["trial", *(f"{what} {step}" for step in range(1, last + 1))]
@@ -185,6 +192,19 @@ def importance_chart(tuning: Tuning) -> Markup:
     alt = f"Importance of {len(names)} settings; most of it is {names[0].replace('_', ' ')}, {shares[0]:.2f}."
     rows: list[list[Cell]] = [[name, share] for name, share in tuning.importances.items()]
     return chart(figure, alt, table(["setting", "importance"], rows))
+
+
+def _spread_losses(axes: Axes, tuning: Tuning) -> None:
+    """Most plans end close to each other, a few far off: their losses are better told apart by ratio."""
+    losses = [loss for trial in tuning.trials if (loss := trial.loss) is not None and loss > 0]
+    if tuning.metric == "loss" and losses and max(losses) / min(losses) > _LOGARITHMIC / 3:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.minorticks_off()
 
 
 def _whole_numbers() -> Locator:
@@ -218,14 +238,13 @@ def parallel_chart(tuning: Tuning, names: list[str]) -> Markup:
         places.append(heights)
         axes.axvline(position, color=LINE, linewidth=1)
         for height, text in ticks:
-            axes.text(
-                position - 0.04, height, short(text, 16), ha="right", va="center", fontsize=8, color=MUTED
-            )
+            style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 8, "color": MUTED}
+            axes.text(position - 0.04, height, short(text, 16), bbox=_BEHIND_TEXT, zorder=4, **style)
     lines = np.stack(places, 1)
     finished = [n for n, t in enumerate(drawn) if t.state == "complete"]
     best = set(finished[-max(1, round(len(finished) / 10)) :])
     for n, trial in enumerate(drawn):
-        style: dict[str, Any] = {"color": MUTED, "linewidth": 1.0, "alpha": 0.45}
+        style = {"color": MUTED, "linewidth": 1.0, "alpha": 0.45}
         if trial.state != "complete":
             style |= {"linewidth": 0.6, "alpha": 0.35}
         if n in best:
@@ -246,7 +265,7 @@ def parallel_chart(tuning: Tuning, names: list[str]) -> Markup:
     return chart(figure, alt, table(heading, rows))
 
 
-def _axis(column: list[Any]) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
+def _axis(column: list[Any]) -> tuple[Heights, list[tuple[float, str]]]:
     """Return where each value of an axis is, from 0 to 1, and its ticks (place, text)."""
     if any(not isinstance(value, int | float) for value in column):
         names = sorted(set(map(str, column)))
@@ -256,17 +275,24 @@ def _axis(column: list[Any]) -> tuple[NDArray[np.float64], list[tuple[float, str
         ]
     values = np.array(column, np.float64)
     low, high = float(values.min()), float(values.max())
-    logarithmic = low > 0 and high / low > _LOGARITHMIC
-    spread = (
-        np.log(values / low) / np.log(high / low) if logarithmic else (values - low) / max(high - low, 1e-12)
-    )
-    count = 5 if len(set(column)) > 5 else len(set(column))
-    if len(set(column)) <= 5:
-        marks = np.array(sorted(set(column)), np.float64)
+    different = sorted(set(values.tolist()))
+    place = _logarithmic if low > 0 and high / low > _LOGARITHMIC else _linear
+    if len(different) <= _TICKS:
+        marks = np.array(different)
+    elif all(isinstance(value, int) for value in column):
+        marks = np.unique(np.linspace(low, high, _TICKS).round())
     else:
-        marks = np.geomspace(low, high, count) if logarithmic else np.linspace(low, high, count)
-    at = np.log(marks / low) / np.log(high / low) if logarithmic else (marks - low) / max(high - low, 1e-12)
-    return spread, [(float(place), f"{mark:.3g}") for place, mark in zip(at, marks, strict=True)]
+        marks = (np.geomspace if place is _logarithmic else np.linspace)(low, high, _TICKS)
+    ticks = zip(place(marks, low, high).tolist(), marks.tolist(), strict=True)
+    return place(values, low, high), [(height, f"{mark:.3g}") for height, mark in ticks]
+
+
+def _linear(x: Heights, low: float, high: float) -> Heights:
+    return (x - low) / max(high - low, 1e-12)
+
+
+def _logarithmic(x: Heights, low: float, high: float) -> Heights:
+    return _linear(np.log(x), np.log(low), np.log(high))
 
 
 def _changes(tuning: Tuning) -> Markup:
