@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_model import LABELS, Tiny
 
-from headstart.artefact import model as model_module
+from headstart.artefact import streaming
 from headstart.artefact.model import Model, Prediction
 from headstart.errors import ArtefactError, DecodeError, OptionError
 from headstart.images.preprocess import prepare
@@ -167,7 +167,7 @@ def test_rows_of_an_item_are_pooled_by_their_mean_logits(tiny: Tiny, monkeypatch
                 [source[:16, :16], source[-16:, :16], source[:16, -16:]][: 1 + source[0, 0, 0] % 3]
             )
 
-    monkeypatch.setattr(model_module, "modality", lambda _: Corners())
+    monkeypatch.setattr(streaming, "modality", lambda _: Corners())
     model = tiny.model(golden=False)
     rows = [
         np.stack(

@@ -20,7 +20,7 @@ from headstart.files import digest_json
 Steps = tuple[str | int, ...]
 OPTIONAL = {
     each.name
-    for kind in (Artefact, schema.Member, schema.FrontEnd, Card, Preprocess)
+    for kind in (Artefact, schema.MemberFiles, schema.FrontEnd, Card, Preprocess)
     for each in dataclasses.fields(kind)
     if each.default is not dataclasses.MISSING
 }

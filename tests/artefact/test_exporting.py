@@ -27,7 +27,7 @@ OUTPUTS = ("grid", "features", "logits", "probabilities")
 def found_backbone(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny backbone is in no catalogue: let it be found under its name."""
 
-    def load_tiny(name: str) -> Backbone:
+    def load_tiny(name: str, offline: bool = False) -> Backbone:
         assert name == "tiny"
         return tiny.backbone
 
@@ -85,7 +85,7 @@ def test_other_weights_of_the_same_name_are_refused(
 ) -> None:
     card = replace(tiny.backbone.card, digest="ef" * 32)
     other = Backbone(card, dict(tiny.backbone.blocks.items()))
-    monkeypatch.setattr(backbones, "load", lambda name: other)
+    monkeypatch.setattr(backbones, "load", lambda name, offline: other)
     with pytest.raises(BackboneError, match="others"):
         export(model, tmp_path / "x.onnx", to="onnx")
 

@@ -11,6 +11,7 @@ from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval, Thresholds
 
 if TYPE_CHECKING:
+    from headstart.artefact.members import Member
     from headstart.artefact.model import Model
 
 _SHOWN_LABELS = 100
@@ -28,25 +29,16 @@ def markdown(model: Model) -> str:
     References:
         Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
     """
-    backbone = model.backbone
     sections = {
         "Intended use": _intended_use(model),
         "Use it": _usage(model),
         "Labels": _labels(model),
         "How good it is": _table(model.metrics)
         or "Nothing was measured. Evaluate it on your own data: `headstart evaluate MODEL DATA`.",
-        "Answers": _answers(model.calibration, model.labels),
+        "Answers": _together(model) + _answers(model.calibration, model.labels),
         "Data it was fitted on": _table(model.data) or "Not recorded.",
         "How it was made": _table(model.plan) or "Not recorded.",
-        "Backbone": "\n".join(
-            (
-                f"- weights: {backbone.name} ({backbone.architecture}), {backbone.parameters:,} parameters",
-                f"- source: {backbone.source}",
-                f"- **licence of the weights: {backbone.licence}**",
-                f"- learned from: {backbone.training_data}",
-                f"- SHA-256 of the tensors: `{backbone.digest}`",
-            )
-        ),
+        "Backbone": "\n\n".join(_backbone(member) for member in model.members),
         "Limits": _limits(model),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
@@ -57,8 +49,8 @@ def html(model: Model) -> str:
     """Return a small card for notebooks; every text in it is escaped."""
     rows = {
         "labels": ", ".join(model.labels[:8]) + (", …" if len(model.labels) > 8 else ""),
-        "backbone": f"{model.backbone.name} ({model.backbone.licence})",
-        "head": model.head.kind,
+        "backbone": " + ".join(f"{m.backbone.name} ({m.backbone.licence})" for m in model.members),
+        "head": " + ".join(member.head.kind for member in model.members),
         **dict(list(_figures(model.metrics))[:8]),
         "created": model.created,
     }
@@ -67,6 +59,28 @@ def html(model: Model) -> str:
         for name, value in rows.items()
     )
     return f"<table><caption>{escape(_title(model))}</caption>{cells}</table>"
+
+
+def _backbone(member: Member) -> str:
+    card = member.backbone
+    return "\n".join(
+        (
+            f"- weights: {card.name} ({card.architecture}), {card.parameters:,} parameters",
+            f"- source: {card.source}",
+            f"- **licence of the weights: {card.licence}**",
+            f"- learned from: {card.training_data}",
+            f"- SHA-256 of the tensors: `{card.digest}`",
+            f"- the head on it: {member.head.kind}",
+        )
+    )
+
+
+def _together(model: Model) -> str:
+    if len(model.members) == 1:
+        return ""
+    what = "numbers" if model.target == "number" else "calibrated probabilities"
+    logits = "" if model.target == "number" else ", whose logarithms are the logits here"
+    return f"{len(model.members)} members answer together: the mean of their {what}{logits}. "
 
 
 def _title(model: Model) -> str:
@@ -116,15 +130,20 @@ def _answers(calibration: AnyCalibration, labels: Sequence[str]) -> str:
 
 
 def _usage(model: Model) -> str:
-    side = model.front_end.preprocess.size
+    if len(model.members) > 1:
+        alone = "each `network….xml` is one member's OpenVINO network"
+    else:
+        alone = "`network.xml` is an OpenVINO network"
+    sides = dict.fromkeys(front.preprocess.size for front in model.front_ends)
+    shapes = " or ".join(f"[n, {side}, {side}, 3]" for side in sides)
     answer = {"label": "label", "labels": "labels", "number": "value"}[model.target]
     *names, last = outputs(model.target)
     order = "" if model.target == "number" else " in the order of the labels"
     return (
         "```python\nimport headstart as hs\n\n"
         f'model = hs.load("this folder")\nmodel.predict(["new.jpg"])[0].{answer}\n```\n\n'
-        "`headstart predict MODEL FILE…` does the same. Without headstart: `network.xml` is an OpenVINO "
-        f'network; its input "pixels" is uint8 [n, {side}, {side}, 3] (RGB), its outputs are '
+        "`headstart predict MODEL FILE…` does the same. Without headstart: "
+        f'{alone}; its input "pixels" is uint8 {shapes} (RGB), its outputs are '
         f"{', '.join(names)} and {last}{order}. `front_end` in `artefact.json` says how to "
         "resize and crop. Do not edit the files in this folder, this one included: their digests are checked."
     )

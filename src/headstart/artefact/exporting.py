@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artefact.network import outputs, write_network
+from headstart.artefact.rebuilding import torch_network
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import (
     ArtefactError,
-    BackboneError,
     HeadstartError,
     OptionError,
     StorageError,
@@ -24,10 +24,10 @@ from headstart.errors import (
 )
 from headstart.files import atomic_file, storage_errors
 from headstart.transfer.calibration import Interval, Thresholds
+from headstart.transfer.heads import Head
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
-    from headstart.backbones.backbone import Backbone
 
 
 def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
@@ -47,7 +47,7 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
         The file.
 
     Raises:
-        OptionError: Another format, or ONNX from a model in int8.
+        OptionError: Another format, ONNX from a model in int8, or members with different front ends.
         ArtefactError: What was written answers differently.
         BackboneError: The backbone's weights, which ONNX is made from, cannot be had.
         StorageError: The disk is full or the place cannot be written.
@@ -59,6 +59,10 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     formats = {"openvino": (".xml", _openvino), "onnx": (".onnx", _onnx)}
     if to not in formats:
         raise OptionError("the format openvino or onnx", repr(to), "choose one of the two")
+    if len(model.front_ends) > 1:
+        sides = ", ".join(f"{front.preprocess.size} pixels" for front in model.front_ends)
+        fix = "save it as a model of headstart, or export the members one by one"
+        raise OptionError("members that see the same pixels", f"members for {sides}, each its own way", fix)
     suffix, write = formats[to]
     file = Path(path)
     if file.suffix != suffix:
@@ -109,7 +113,7 @@ def _onnx(model: Model, draft: Path) -> None:
         import torch
     except ImportError as error:
         raise missing_extra(error.name or "torch", "train", "exporting to ONNX") from error
-    network = _with_head(model, _same_backbone(model))
+    network = _answering(model)
     side, names = model.front_end.preprocess.size, outputs(model.target)
     with warnings.catch_warnings():
         # The newer exporter needs another package (onnxscript); this one is deprecated, not broken.
@@ -132,44 +136,48 @@ def _onnx(model: Model, draft: Path) -> None:
     _check(model, draft, "fp32")  # what other programs will most likely compute in
 
 
-def _same_backbone(model: Model) -> Backbone:
-    from headstart import backbones
-
-    backbone = backbones.load(model.backbone.name)
-    if backbone.card.digest != model.backbone.digest:
-        raise BackboneError(
-            f"the weights of {model.backbone.name!r} with the digest {model.backbone.digest[:12]}…",
-            f"others ({backbone.card.digest[:12]}…)",
-            "get the weights of that digest, or fit the model again",
-        )
-    return backbone.cut(model.backbone.blocks[-1]).at(model.front_end.preprocess.size)
-
-
-def _with_head(model: Model, backbone: Backbone) -> Any:
+def _answering(model: Model) -> Any:
     """Return a torch module from pixels to the outputs."""
     import torch
     from torch import nn
 
-    layers: list[nn.Module] = []
-    for weight, bias in model.head.layers:
-        linear = nn.Linear(*weight.shape)
-        linear.weight.data = torch.from_numpy(np.ascontiguousarray(weight.T))
-        linear.bias.data = torch.from_numpy(np.ascontiguousarray(bias))
-        layers += [nn.ReLU(), linear] if layers else [linear]
-    calibration = model.calibration
+    calibration, target, count = model.calibration, model.target, len(model.members)
 
     class Answering(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.backbone, self.head = backbone, nn.Sequential(*layers)
+            self.backbones = nn.ModuleList(torch_network(member) for member in model.members)
+            self.heads = nn.ModuleList(_torch_head(member.head) for member in model.members)
 
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            grid, features = self.backbone(pixels)
-            logits = self.head(features)
+            seen = [backbone(pixels) for backbone in self.backbones]
+            each = [head(features) for head, (_, features) in zip(self.heads, seen, strict=True)]
+            logits = each[0] if count == 1 else self.combined(torch.stack(each))
             if isinstance(calibration, Interval):
-                return grid, features, logits
+                return *seen[0], logits
             scaled = logits / calibration.temperature
             several = isinstance(calibration, Thresholds)
-            return grid, features, logits, scaled.sigmoid() if several else scaled.softmax(1)
+            return *seen[0], logits, scaled.sigmoid() if several else scaled.softmax(1)
+
+        @staticmethod
+        def combined(each: torch.Tensor) -> torch.Tensor:
+            if target == "number":
+                return each.mean(0)
+            if target == "labels":
+                return each.sigmoid().mean(0).logit(1e-7)
+            return each.softmax(2).mean(0).clamp_min(1e-30).log()
 
     return Answering().eval()
+
+
+def _torch_head(head: Head) -> Any:
+    import torch
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    for weight, bias in head.layers:
+        linear = nn.Linear(*weight.shape)
+        linear.weight.data = torch.from_numpy(np.ascontiguousarray(weight.T))
+        linear.bias.data = torch.from_numpy(np.ascontiguousarray(bias))
+        layers += [nn.ReLU(), linear] if layers else [linear]
+    return nn.Sequential(*layers)

@@ -26,12 +26,14 @@ class Golden:
         probabilities: float64 [m, classes]; numbers, float64 [m, 1], where the target is "number".
         target: What kind of answers they are. Defaults to "label".
         tolerance: How far an answer may be off, float. Defaults to `TOLERANCE`.
+        others: The same items for further front ends of the model, each uint8 [m, h, w, 3]. Defaults to none.
     """
 
     inputs: NDArray[np.uint8]
     probabilities: NDArray[np.float64]
     target: Target = "label"
     tolerance: float = TOLERANCE
+    others: tuple[NDArray[np.uint8], ...] = ()
 
     def check(self, probabilities: NDArray[np.floating], what: str) -> None:
         """Compare answers with the expected ones.

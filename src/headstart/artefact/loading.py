@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from headstart.artefact import schema
 from headstart.artefact.golden import Golden
+from headstart.artefact.members import Member, combined
 from headstart.artefact.model import Model
 from headstart.artefact.network import outputs
-from headstart.artefact.schema import Artefact
+from headstart.artefact.schema import Artefact, MemberFiles
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
+from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head
 
 Tensors = Mapping[str, NDArray[np.generic]]
+Answers = NDArray[np.floating]
 
 
 def load(path: str | Path) -> Model:
@@ -64,13 +67,31 @@ def check_model(model: Model) -> None:
             "golden vectors", "a model without", "call model.record_golden([…]) before saving"
         )
     names = outputs(model.target)
-    if missing := set(names) - set(model.engine.outputs):
-        received = f"none named {', '.join(sorted(missing))}"
-        raise ArtefactError(f"the network's outputs {', '.join(names)}", received, "save the model again")
-    answers = [model.engine.one(value, ("features", names[-1])) for value in golden.inputs]
-    logits = model.head.logits(np.stack([answer["features"] for answer in answers]))
-    golden.check(model.calibration.answers(logits), "predict")
-    golden.check(np.stack([answer[names[-1]] for answer in answers]), "the network")
+    seen = dict(zip(model.front_ends, (golden.inputs, *golden.others), strict=True))
+    heads: list[Answers] = []
+    networks: list[Answers] = []
+    for member in model.members:
+        engine = model.engine_of(member)
+        if missing := set(names) - set(engine.outputs):
+            received = f"none named {', '.join(sorted(missing))}"
+            raise ArtefactError(f"the network's outputs {', '.join(names)}", received, "save the model again")
+        answers = [engine.one(value, names[1:]) for value in seen[member.front_end]]
+        heads.append(member.head.logits(np.stack([answer["features"] for answer in answers])))
+        networks.append(np.stack([answer[names[-1]] for answer in answers]))
+    golden.check(model.calibration.answers(combined(heads, model.target)), "predict")
+    golden.check(_together(networks, model.calibration), "the network")
+
+
+def _together(networks: list[Answers], calibration: AnyCalibration) -> Answers:
+    """Return the answer that the answers of several networks make."""
+    if len(networks) == 1:
+        return networks[0]
+    mean: Answers = np.stack(networks).mean(0, np.float64)
+    if calibration.target == "number":
+        return mean
+    with np.errstate(divide="ignore"):
+        logits = np.log(mean) if calibration.target == "label" else np.log(mean) - np.log1p(-mean)
+    return calibration.answers(logits)
 
 
 def _check_folder(folder: Path) -> None:
@@ -95,45 +116,54 @@ def _check_file(path: Path, digest: str) -> None:
 
 
 def _assemble(folder: Path, artefact: Artefact) -> Model:
-    if len(artefact.members) != 1:
-        raise ArtefactError(
-            "one member", str(len(artefact.members)), "use a version of headstart that combines them"
-        )
-    member = artefact.members[0]
+    first, *others = (_member(folder, member, artefact) for member in artefact.members)
+    model = Model(
+        labels=artefact.labels,
+        modality=artefact.modality,
+        front_end=first.front_end,
+        backbone=first.backbone,
+        network=first.network,
+        head=first.head,
+        weights=first.weights,
+        others=others,
+        calibration=artefact.scale,
+        precision=artefact.engine.precision,
+        plan=artefact.plan,
+        metrics=artefact.metrics,
+        data=artefact.data,
+        created=artefact.created,
+    )
+    model.golden = _golden(folder / artefact.golden.file, artefact, len(model.front_ends))
+    return model
+
+
+def _member(folder: Path, member: MemberFiles, artefact: Artefact) -> Member:
     tensors = _tensors(folder / member.head.file).items()
     head = Head.from_tensors(member.head.kind, {name: value.astype(np.float32) for name, value in tensors})
     width, classes = head.layers[0][0].shape[0], head.layers[-1][0].shape[1]
     if (width, classes) != (member.backbone.features, len(artefact.labels)):
         expected = f"a head from {member.backbone.features} features to {len(artefact.labels)} labels"
         raise ArtefactError(expected, f"one from {width} to {classes}", "save the model again")
-    return Model(
-        labels=artefact.labels,
-        modality=artefact.modality,
-        front_end=member.front_end,
-        backbone=member.backbone,
-        network=folder / member.network,
-        head=head,
-        calibration=artefact.scale,
-        precision=artefact.engine.precision,
-        plan=artefact.plan,
-        metrics=artefact.metrics,
-        data=artefact.data,
-        golden=_golden(folder / artefact.golden.file, artefact),
-        created=artefact.created,
-    )
+    weights = None if member.weights is None else folder / member.weights
+    return Member(member.front_end, member.backbone, folder / member.network, head, weights)
 
 
-def _golden(path: Path, artefact: Artefact) -> Golden:
+def _golden(path: Path, artefact: Artefact, front_ends: int) -> Golden:
     tensors = _tensors(path)
-    if not {"inputs", "probabilities"} <= tensors.keys() or tensors["inputs"].dtype != np.uint8:
+    names = ["inputs", *(f"inputs-{number}" for number in range(2, front_ends + 1))]
+    if not {"probabilities", *names} <= tensors.keys() or any(tensors[n].dtype != np.uint8 for n in names):
         raise ArtefactError(
-            f"inputs and probabilities in {path.name}", repr(sorted(tensors)), "save the model again"
+            f"{', '.join(names)} and probabilities in {path.name}",
+            repr(sorted(tensors)),
+            "save the model again",
         )
+    inputs, *others = (tensors[name].astype(np.uint8) for name in names)
     return Golden(
-        tensors["inputs"].astype(np.uint8),
+        inputs,
         tensors["probabilities"].astype(np.float64),
         artefact.target,
         artefact.golden.tolerance,
+        tuple(others),
     )
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact import card_text
 from headstart.artefact.golden import Golden, tolerance
+from headstart.artefact.members import Member, combined
 from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.schema import FrontEnd
+from headstart.artefact.streaming import Asked, Rows, ask, prepare
 from headstart.backbones.card import Card
 from headstart.data.items import Source, Target
-from headstart.data.pipeline import Pipeline
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import DecodeError, OptionError
@@ -27,7 +25,8 @@ from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head
 
-Rows = NDArray[np.float32]
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
 
 
 class Report(Protocol):
@@ -35,15 +34,6 @@ class Report(Protocol):
 
     def save(self, path: str | Path) -> Any:
         """Write the report as one HTML file."""
-
-
-@dataclass(eq=False)
-class _Prepared:
-    """An input on its way through the network."""
-
-    name: str
-    inputs: NDArray[np.uint8] | None
-    error: DecodeError | None
 
 
 class Model:
@@ -59,6 +49,8 @@ class Model:
         backbone: Card of the pretrained weights.
         network: The .xml of an IR with the outputs "grid" and "features".
         head: What turns features into logits.
+        weights: The network's tensors, a safetensors file, where training has changed them. Defaults to None.
+        others: Further members; the mean of all members' probabilities is the answer. Defaults to none.
         calibration: What turns logits into answers; its type says of which kind they are.
         precision: What the network runs in. Defaults to None: bf16 where the CPU computes in it.
         plan: How the model was made, a JSON object. Defaults to None (empty).
@@ -68,6 +60,8 @@ class Model:
         created: When it was fitted, ISO 8601. Defaults to None (now).
 
     Attributes:
+        members: All networks with their heads, tuple of Member; `front_end`, `backbone`, `network` and `head`
+            are those of the first.
         report: What `fit` found, with a method `save(path)`; None after loading.
     """
 
@@ -81,6 +75,8 @@ class Model:
         network: Path,
         head: Head,
         calibration: AnyCalibration,
+        weights: Path | None = None,
+        others: Sequence[Member] = (),
         precision: Precision | None = None,
         plan: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
@@ -90,10 +86,7 @@ class Model:
     ) -> None:
         self.labels = tuple(labels)
         self.modality = modality
-        self.front_end = front_end
-        self.backbone = backbone
-        self.network = network
-        self.head = head
+        self.members = (Member(front_end, backbone, network, head, weights), *others)
         self.calibration = calibration
         self.precision = precision
         self.plan = plan or {}
@@ -102,6 +95,32 @@ class Model:
         self.golden = golden
         self.created = created or datetime.now(UTC).isoformat(timespec="seconds")
         self.report: Report | None = None
+        self._engines: dict[Path, OpenVinoEngine] = {}
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """How an item becomes the first member's input."""
+        return self.members[0].front_end
+
+    @property
+    def backbone(self) -> Card:
+        """The card of the first member's network."""
+        return self.members[0].backbone
+
+    @property
+    def network(self) -> Path:
+        """The .xml of the first member's network."""
+        return self.members[0].network
+
+    @property
+    def head(self) -> Head:
+        """The first member's head."""
+        return self.members[0].head
+
+    @property
+    def front_ends(self) -> tuple[FrontEnd, ...]:
+        """The members' front ends, each once, in order."""
+        return tuple(dict.fromkeys(member.front_end for member in self.members))
 
     @property
     def target(self) -> Target:
@@ -146,12 +165,12 @@ class Model:
             raise OptionError(
                 "a model that answers with one label, to abstain", f"one for {self.target}", fix
             )
-        for name, rows in self._features(sources):
-            yield (
-                self._failure(name, rows)
-                if isinstance(rows, DecodeError)
-                else predicted(name, self._answers(rows), self.labels, self.calibration, abstain)
-            )
+        for item in ask(sources, self.members, self.modality, self.engine_of):
+            if item.error is not None:
+                yield Prediction(item.name, error=str(item.error))
+            else:
+                answers = self._answers(item.features)
+                yield predicted(item.name, answers, self.labels, self.calibration, abstain)
 
     def predict_proba(self, sources: Iterable[Source]) -> NDArray[np.float64]:
         """Return the probability of every class for every item.
@@ -174,11 +193,11 @@ class Model:
             raise OptionError(
                 "a model that gives probabilities", "one for numbers", "use predict([…])[0].value"
             )
-        answers = [self._answers(rows) for rows in self._whole(sources)]
+        answers = [self._answers(item.features) for item in self._whole(sources, self.members)]
         return np.stack(answers) if answers else np.zeros((0, len(self.labels)))
 
     def embed(self, sources: Iterable[Source]) -> NDArray[np.float32]:
-        """Return the backbone's features of every item.
+        """Return the backbone's features of every item; of several members the first one's.
 
         Args:
             sources: As for `predict`.
@@ -194,7 +213,8 @@ class Model:
             >>> model.embed(["new.jpg"]).shape  # doctest: +SKIP
             (1, 1280)
         """
-        rows = [rows.mean(0) for rows in self._whole(sources)]
+        first = self.members[:1]
+        rows = [item.features[self.network].mean(0) for item in self._whole(sources, first)]
         return np.stack(rows) if rows else np.zeros((0, self.backbone.features), np.float32)
 
     def record_golden(self, sources: Iterable[Source]) -> None:
@@ -206,22 +226,30 @@ class Model:
         Raises:
             DecodeError: An item cannot be read.
         """
-        prepared = [self._prepare(pair) for pair in enumerate(sources, 1)]
-        inputs = np.stack([_readable(item)[0] for item in prepared])
-        answers = self.answer_inputs(inputs)
-        self.golden = Golden(inputs, answers, self.target, tolerance(self.calibration, answers))
+        items = [prepare(pair, self.front_ends, self.modality) for pair in enumerate(sources, 1)]
+        inputs = [np.stack([_readable(item)[front][0] for item in items]) for front in self.front_ends]
+        answers = self.answer_inputs(*inputs)
+        allowed = tolerance(self.calibration, answers)
+        self.golden = Golden(inputs[0], answers, self.target, allowed, tuple(inputs[1:]))
 
-    def answer_inputs(self, inputs: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def answer_inputs(self, *inputs: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return the probabilities (or numbers) for inputs that are already prepared.
 
         Args:
-            inputs: uint8 [m, h, w, 3], as the network gets them.
+            inputs: As the networks get them, uint8 [m, h, w, 3], one array for each of `front_ends`.
 
         Returns:
             float64 [m, classes].
         """
-        rows = [self.engine.one(value, ("features",))["features"] for value in inputs]
-        return np.stack([self._answers(row[None]) for row in rows])
+        seen = dict(zip(self.front_ends, inputs, strict=True))
+        features = {
+            member.network: np.stack(
+                [self.engine_of(member).one(x, ("features",))["features"] for x in seen[member.front_end]]
+            )
+            for member in self.members
+        }
+        logits = [member.head.logits(features[member.network]) for member in self.members]
+        return self.calibration.answers(combined(logits, self.target))
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a folder, whole or not at all.
@@ -250,13 +278,34 @@ class Model:
         """The model card, Markdown."""
         return card_text.markdown(self)
 
-    @cached_property
+    @property
     def engine(self) -> OpenVinoEngine:
-        """What runs the network; started at the first question."""
-        return OpenVinoEngine(self.network, self.precision)
+        """What runs the first member's network."""
+        return self.engine_of(self.members[0])
+
+    def engine_of(self, member: Member) -> OpenVinoEngine:
+        """Return what runs a member's network; it starts at the first question."""
+        if member.network not in self._engines:
+            self._engines[member.network] = OpenVinoEngine(member.network, self.precision)
+        return self._engines[member.network]
+
+    def torch_network(self, member: int = 0, *, offline: bool = False) -> Backbone:
+        """Return a member's network in torch, to train it further; see `rebuilding.torch_network`.
+
+        Args:
+            member: Which one, int. Defaults to 0, the first.
+            offline: Whether to stay off the network. Defaults to False.
+
+        Returns:
+            The Backbone.
+        """
+        from headstart.artefact.rebuilding import torch_network
+
+        return torch_network(self.members[member], offline=offline)
 
     def __repr__(self) -> str:
-        noun, made = modality(self.modality).noun, f"{self.head.kind} head on {self.backbone.name}"
+        made = " and ".join(f"{member.head.kind} head on {member.backbone.name}" for member in self.members)
+        noun = modality(self.modality).noun
         what = {
             "label": f"{len(self.labels)} classes",
             "labels": f"{len(self.labels)} labels",
@@ -267,78 +316,23 @@ class Model:
     def _repr_html_(self) -> str:
         return card_text.html(self)
 
-    def _whole(self, sources: Iterable[Source]) -> Iterator[Rows]:
-        """Yield the feature rows of every item, or raise for the first that cannot be read."""
-        for name, rows in self._features(sources):
-            if isinstance(rows, DecodeError):
-                raise DecodeError(rows.expected, f"{name}: {rows.received}", rows.fix) from rows
-            yield rows
+    def _whole(self, sources: Iterable[Source], members: Sequence[Member]) -> Iterator[Asked]:
+        """Yield every item with its features, or raise for the first that cannot be read."""
+        for item in ask(sources, members, self.modality, self.engine_of):
+            _readable(item)
+            yield item
 
-    def _features(self, sources: Iterable[Source]) -> Iterator[tuple[str, Rows | DecodeError]]:
-        """Yield every item's name with its feature rows, or with why it has none, in order.
-
-        Items are read on threads, a few ahead of the network; those that cannot be read wait for the
-        answers to the ones before them.
-        """
-        _check_many(sources)
-        waiting: deque[_Prepared] = deque()
-
-        def inputs() -> Iterator[tuple[bool, NDArray[np.uint8]]]:
-            for item in Pipeline(lambda: enumerate(sources, 1)).map(self._prepare):
-                waiting.append(item)
-                if item.inputs is not None:
-                    last = len(item.inputs) - 1
-                    yield from ((number == last, row) for number, row in enumerate(item.inputs))
-
-        rows: list[Rows] = []
-        for last, outputs in self.engine.run(inputs(), ("features",)):
-            while (error := waiting[0].error) is not None:
-                yield waiting.popleft().name, error
-            rows.append(outputs["features"])
-            if last:
-                yield waiting.popleft().name, np.stack(rows)
-                rows = []
-        for item in waiting:
-            if item.error is not None:
-                yield item.name, item.error
-
-    def _prepare(self, numbered: tuple[int, Source]) -> _Prepared:
-        number, source = numbered
-        name = str(source) if isinstance(source, str | Path) else f"input {number}"
-        try:
-            _check_source(source)
-            front = self.front_end
-            inputs = modality(self.modality).inputs(source, front.preprocess, front.kernel)
-            return _Prepared(name, inputs, None)
-        except DecodeError as error:
-            return _Prepared(name, None, error)
-
-    def _answers(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the answers about one item: its rows' logits, averaged, then calibrated."""
-        logits = self.head.logits(rows).mean(0, keepdims=True)
-        answers: NDArray[np.float64] = self.calibration.answers(logits)[0]
+    def _answers(self, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
+        """Return the answers about one item: its rows' logits, averaged, combined, then calibrated."""
+        logits = [
+            member.head.logits(features[member.network]).mean(0, keepdims=True) for member in self.members
+        ]
+        answers: NDArray[np.float64] = self.calibration.answers(combined(logits, self.target))[0]
         return answers
 
-    @staticmethod
-    def _failure(name: str, error: DecodeError) -> Prediction:
-        return Prediction(name, error=str(error))
 
-
-def _readable(item: _Prepared) -> NDArray[np.uint8]:
-    if item.inputs is None:
-        raise item.error or DecodeError("an item with inputs", "none", "leave it out")
+def _readable(item: Asked) -> dict[FrontEnd, NDArray[np.uint8]]:
+    if item.error is not None:
+        error = item.error
+        raise DecodeError(error.expected, f"{item.name}: {error.received}", error.fix) from error
     return item.inputs
-
-
-def _check_source(source: object) -> None:
-    if not isinstance(source, str | Path | bytes | np.ndarray):
-        kind = type(source).__name__
-        raise DecodeError("a path, encoded bytes or an array", kind, "convert it to one of them")
-
-
-def _check_many(sources: Iterable[Source]) -> None:
-    """Refuse a single item: iterating over a path or over an array's lines would give nonsense."""
-    single = isinstance(sources, str | bytes | Path)
-    if single or (isinstance(sources, np.ndarray) and sources.ndim != 4):
-        what = f"an array {list(sources.shape)}" if isinstance(sources, np.ndarray) else repr(sources)[:60]
-        raise OptionError("a list of items", f"a single one, {what}", "put it in brackets: predict([item])")

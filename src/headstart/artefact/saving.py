@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from headstart import __version__
 from headstart.artefact import schema
 from headstart.artefact.golden import Golden
 from headstart.artefact.loading import load
-from headstart.artefact.network import write_network
+from headstart.artefact.network import answering_network, untempered
 from headstart.artefact.prediction import predicted
-from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, Member, Runner, Scaling
+from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, MemberFiles, Runner, Scaling
 from headstart.data.items import in_words
+from headstart.engines.conversion import save_ir
 from headstart.engines.openvino_engine import default_precision
 from headstart.errors import ArtefactError, HeadstartError, StorageError
 from headstart.files import atomic_folder, digest_file
@@ -26,7 +28,8 @@ from headstart.transfer.calibration import Calibration, Interval, Thresholds
 if TYPE_CHECKING:
     from headstart.artefact.model import Model
 
-NETWORK, HEAD, GOLDEN, README = "network.xml", "head.safetensors", "golden.safetensors", "README.md"
+NETWORK, HEAD, WEIGHTS = ("network", ".xml"), ("head", ".safetensors"), ("weights", ".safetensors")
+GOLDEN, README = "golden.safetensors", "README.md"
 
 
 def save(model: Model, path: str | Path) -> Path:
@@ -85,6 +88,7 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
     vectors: dict[str, NDArray[np.generic]] = {
         "inputs": golden.inputs,
         "probabilities": golden.probabilities,
+        **{f"inputs{_number(place)}": inputs for place, inputs in enumerate(golden.others, 1)},
     }
     if golden.target == "label":
         vectors["labels"] = golden.probabilities.argmax(1).astype(np.int64)
@@ -92,17 +96,15 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
     scaling = abstain = None
     if isinstance(calibration, Calibration):
         scaling, abstain = Scaling(calibration.temperature, calibration.conformal), calibration.abstention
-    (folder / HEAD).write_bytes(pack(model.head.tensors()))
     (folder / GOLDEN).write_bytes(
         pack({name: np.ascontiguousarray(value) for name, value in vectors.items()})
     )
-    write_network(model, folder / NETWORK)
     (folder / README).write_bytes(model.card.encode("utf-8", "replace"))
     artefact = Artefact(
         created=model.created,
         modality=model.modality,
         labels=model.labels,
-        members=(Member(model.front_end, model.backbone, NETWORK, HeadFile(model.head.kind, HEAD)),),
+        members=tuple(_write_member(model, place, folder) for place in range(len(model.members))),
         calibration=scaling,
         abstain=abstain,
         plan=model.plan,
@@ -117,6 +119,28 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
         interval=calibration if isinstance(calibration, Interval) else None,
     )
     schema.write(artefact, folder)
+
+
+def _write_member(model: Model, place: int, folder: Path) -> MemberFiles:
+    from safetensors.numpy import save as pack
+
+    member, number = model.members[place], _number(place)
+    head, network, weights = (f"{name}{number}{suffix}" for name, suffix in (HEAD, NETWORK, WEIGHTS))
+    (folder / head).write_bytes(pack(member.head.tensors()))
+    # What several members say is calibrated when it is combined; the logits of each already are.
+    calibration = model.calibration if len(model.members) == 1 else untempered(model.calibration)
+    save_ir(answering_network(member.network, member.head, calibration), folder / network)
+    if member.weights is not None:
+        shutil.copyfile(member.weights, folder / weights)
+    kept = None if member.weights is None else weights
+    return MemberFiles(
+        member.front_end, member.backbone, network, HeadFile(member.head.kind, head), weights=kept
+    )
+
+
+def _number(place: int) -> str:
+    """Return what tells the files of a further member from those of the first."""
+    return f"-{place + 1}" if place else ""
 
 
 def _in_words(model: Model, golden: Golden) -> tuple[str, ...]:

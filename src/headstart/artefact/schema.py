@@ -58,8 +58,8 @@ class HeadFile:
 
 
 @dataclass(frozen=True)
-class Member:
-    """One network with its head; schema 1 holds a list of them, this version answers with one.
+class MemberFiles:
+    """One network with its head.
 
     Args:
         front_end: How an item becomes its input.
@@ -67,6 +67,8 @@ class Member:
         network: Name of the IR, str; the weights are in the .bin beside it.
         head: What was fitted.
         pool: How the rows of an item become one answer. Defaults to "mean", of the logits.
+        weights: Name of the safetensors file with the network's tensors, str, where training has changed
+            them. Defaults to None: they are those that the card names.
     """
 
     front_end: FrontEnd
@@ -74,6 +76,7 @@ class Member:
     network: str
     head: HeadFile
     pool: Literal["mean"] = "mean"
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Artefact:
         created: When the model was fitted, ISO 8601 in UTC, str.
         modality: "image", "text" or "audio".
         labels: The classes or labels in the order of the logits, tuple of str; what a number is called.
-        members: The networks, tuple of Member.
+        members: The networks, tuple of MemberFiles.
         calibration: Temperature and prediction sets; None unless items have one label.
         abstain: Below which confidence an answer is withheld; None unless items have one label.
         plan: How the model was made, a JSON object.
@@ -135,7 +138,7 @@ class Artefact:
         engine: What computed the golden answers.
         golden: Where the golden vectors are.
         files: SHA-256 of every other file of the artefact, {name: digest}.
-        combine: How members are combined. Defaults to "mean".
+        combine: How members are combined. Defaults to "mean", of their probabilities (or numbers).
         target: What it answers. Defaults to "label", as in artefacts from before there were others.
         thresholds: Temperature and thresholds where items have several labels. Defaults to None.
         interval: How far off a number may be. Defaults to None.
@@ -144,7 +147,7 @@ class Artefact:
     created: str
     modality: str
     labels: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[MemberFiles, ...]
     calibration: Scaling | None
     abstain: Abstention | None
     plan: dict[str, Any]
@@ -231,9 +234,12 @@ def read(folder: Path) -> Artefact:
 
 def _check_names(artefact: Artefact) -> None:
     """Names of files stay inside the folder, and each has a digest."""
+    if not artefact.members:
+        raise _wrong("at least one member", "none")
     wanted = [artefact.golden.file]
     for member in artefact.members:
         wanted += [member.network, str(Path(member.network).with_suffix(".bin")), member.head.file]
+        wanted += [member.weights] if member.weights is not None else []
     for name in (*wanted, *artefact.files):
         if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
             raise _wrong("names of files in the artefact's own folder", repr(name))

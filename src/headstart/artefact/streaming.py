@@ -1,0 +1,129 @@
+"""Items on their way through the networks of a model: read once, seen by every member, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact.members import Member
+from headstart.artefact.schema import FrontEnd
+from headstart.data.items import Source
+from headstart.data.pipeline import Pipeline
+from headstart.engines.openvino_engine import OpenVinoEngine
+from headstart.errors import DecodeError, OptionError
+from headstart.modalities import modality
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(eq=False)
+class Asked:
+    """An item that is asked about.
+
+    Args:
+        name: The path, or "input 3" for the third when it has no name, str.
+        inputs: What networks see, uint8 [rows, h, w, 3] for each front end; empty where it cannot be read.
+        error: Why it cannot be read. Defaults to None.
+        features: What networks made of it, float32 [rows, d] by the network's file.
+    """
+
+    name: str
+    inputs: dict[FrontEnd, NDArray[np.uint8]]
+    error: DecodeError | None = None
+    features: dict[Path, Rows] = field(default_factory=dict)
+
+
+def ask(
+    sources: Iterable[Source],
+    members: Sequence[Member],
+    kind: str,
+    engine: Callable[[Member], OpenVinoEngine],
+) -> Iterator[Asked]:
+    """Yield every item with its features by every member, or with why it has none, in order.
+
+    Items are read on threads, a few ahead of the networks, once for each distinct front end; networks that
+    several members share run once.
+
+    Args:
+        sources: Paths, encoded bytes, or arrays uint8 [h, w, 3].
+        members: Those whose features are wanted.
+        kind: The modality, str.
+        engine: What runs a member's network.
+
+    Yields:
+        The items.
+
+    Raises:
+        OptionError: A single item instead of many.
+    """
+    _check_many(sources)
+    fronts = list(dict.fromkeys(member.front_end for member in members))
+    items: Iterator[Asked] = iter(
+        Pipeline(lambda: enumerate(sources, 1)).map(lambda pair: prepare(pair, fronts, kind))
+    )
+    for member in {member.network: member for member in members}.values():
+        items = _seen_by(member, engine, items)
+    yield from items
+
+
+def _seen_by(
+    member: Member, engine: Callable[[Member], OpenVinoEngine], items: Iterator[Asked]
+) -> Iterator[Asked]:
+    """Add a member's features; items that cannot be read wait for the answers to the ones before them."""
+    waiting: deque[Asked] = deque()
+
+    def inputs() -> Iterator[tuple[bool, NDArray[np.uint8]]]:
+        for item in items:
+            waiting.append(item)
+            if item.error is None:
+                rows = item.inputs[member.front_end]
+                yield from ((number == len(rows) - 1, row) for number, row in enumerate(rows))
+
+    rows: list[Rows] = []
+    for last, outputs in engine(member).run(inputs(), ("features",)):
+        while waiting[0].error is not None:
+            yield waiting.popleft()
+        rows.append(outputs["features"])
+        if last:
+            item = waiting.popleft()
+            item.features[member.network] = np.stack(rows)
+            rows = []
+            yield item
+    yield from waiting
+
+
+def prepare(numbered: tuple[int, Source], fronts: Iterable[FrontEnd], kind: str) -> Asked:
+    """Read an item and make the inputs that some front ends ask for; an error is kept, not raised.
+
+    Args:
+        numbered: Its position, from 1 on, and the item.
+        fronts: The front ends.
+        kind: The modality, str.
+    """
+    number, source = numbered
+    name = str(source) if isinstance(source, str | Path) else f"input {number}"
+    try:
+        _check_source(source)
+        reader = modality(kind)
+        return Asked(name, {front: reader.inputs(source, front.preprocess, front.kernel) for front in fronts})
+    except DecodeError as error:
+        return Asked(name, {}, error)
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, str | Path | bytes | np.ndarray):
+        kind = type(source).__name__
+        raise DecodeError("a path, encoded bytes or an array", kind, "convert it to one of them")
+
+
+def _check_many(sources: Iterable[Source]) -> None:
+    """Refuse a single item: iterating over a path or over an array's lines would give nonsense."""
+    single = isinstance(sources, str | bytes | Path)
+    if single or (isinstance(sources, np.ndarray) and sources.ndim != 4):
+        what = f"an array {list(sources.shape)}" if isinstance(sources, np.ndarray) else repr(sources)[:60]
+        raise OptionError("a list of items", f"a single one, {what}", "put it in brackets: predict([item])")
