@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headstart.artefact import export as export
     from headstart.artefact import load as load
     from headstart.estimators import ImageClassifier as ImageClassifier
+    from headstart.estimators import ImageRegressor as ImageRegressor
     from headstart.fitting import evaluate_model as evaluate
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 # Public name → (module, name in it); None is the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ImageClassifier": ("headstart.estimators", "ImageClassifier"),
+    "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
     "data": ("headstart.data", None),
@@ -50,6 +52,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
 
 __all__ = [
     "ImageClassifier",
+    "ImageRegressor",
     "Model",
     "backbones",
     "data",

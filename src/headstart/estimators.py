@@ -1,4 +1,4 @@
-"""headstart under scikit-learn's contract: `ImageClassifier` works in its model selection and pipelines."""
+"""headstart under scikit-learn's contract: its model selection and pipelines work on pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,7 +15,7 @@ from headstart import data
 from headstart.artefact.model import Model
 from headstart.data.items import Source
 from headstart.engines.precision import Precision
-from headstart.errors import DataError
+from headstart.errors import DataError, DecodeError
 from headstart.fitting import Report, fit
 from headstart.transfer.heads import Kind
 
@@ -92,9 +92,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             precision=self.precision,
             offline=self.offline,
         )
-        if isinstance(model.report, Report) and (left_out := model.report.content.left_out):
-            received = f"{len(left_out)} that cannot be used, first {left_out[0].name}: {left_out[0].reason}"
-            raise DataError("pictures that can all be read", received, "leave them out of X and y")
+        _require_all_read(model)
         self.model_: Model = model
         self.classes_ = np.unique(targets)
         self._order = [model.labels.index(names[str(label)]) for label in self.classes_.tolist()]
@@ -130,6 +128,92 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(1)
         labels: NDArray[np.generic] = self.classes_[best]
         return labels
+
+
+class ImageRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator of a number for each picture, as scikit-learn wants one.
+
+    Args:
+        backbone: Name of the pretrained network. Defaults to None, "efficientnet_lite0".
+        head: "linear" (ridge regression) or "mlp". Defaults to "linear".
+        seed: For splits and the MLP, int. Defaults to 0.
+        precision: "bf16", "fp32" or "int8". Defaults to None: the engine's own choice.
+        offline: Whether to stay off the network. Defaults to False.
+
+    Attributes:
+        model_: The fitted `headstart.Model`, with its report and its intervals.
+
+    Example:
+        >>> from sklearn.base import clone
+        >>> clone(ImageRegressor(head="mlp")).get_params()["head"]
+        'mlp'
+    """
+
+    def __init__(
+        self,
+        backbone: str | None = None,
+        head: Kind = "linear",
+        seed: int = 0,
+        precision: Precision | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.head = head
+        self.seed = seed
+        self.precision = precision
+        self.offline = offline
+
+    def fit(self, X: Sequence[Source] | NDArray[np.uint8], y: Sequence[float]) -> ImageRegressor:
+        """Fit on pictures and their numbers.
+
+        Args:
+            X: Paths, encoded bytes, or arrays uint8 [h, w, 3].
+            y: One finite number for each.
+
+        Returns:
+            Itself.
+
+        Raises:
+            DataError: A picture cannot be read, or the numbers are not finite or all the same.
+        """
+        dataset = data.open(_sources(X), labels=y, target="number", modality="image")
+        model = fit(
+            dataset,
+            backbone=self.backbone,
+            head=self.head,
+            seed=self.seed,
+            precision=self.precision,
+            offline=self.offline,
+        )
+        _require_all_read(model)
+        self.model_: Model = model
+        return self
+
+    def predict(self, X: Sequence[Source] | NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the number of each picture.
+
+        Args:
+            X: As for `fit`.
+
+        Returns:
+            float64 [n].
+
+        Raises:
+            DecodeError: A picture cannot be read.
+        """
+        check_is_fitted(self, "model_")
+        found = self.model_.predict(_sources(X))
+        for answer in found:
+            if answer.error is not None:
+                raise DecodeError("a picture", f"{answer.input}: {answer.error}", "leave it out of X")
+        return np.array([answer.value for answer in found], np.float64)
+
+
+def _require_all_read(model: Model) -> None:
+    """scikit-learn's contract has no place for a missing picture."""
+    if isinstance(model.report, Report) and (left_out := model.report.content.left_out):
+        received = f"{len(left_out)} that cannot be used, first {left_out[0].name}: {left_out[0].reason}"
+        raise DataError("pictures that can all be read", received, "leave them out of X and y")
 
 
 def _sources(X: Sequence[Source] | NDArray[np.uint8]) -> list[Source]:

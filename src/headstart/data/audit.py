@@ -242,6 +242,15 @@ def _in_order(counts: Counter[str]) -> dict[str, int]:
 
 def _examples(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
     names: dict[str, list[str]] = defaultdict(list)
+    ordered = sorted((item.value, item.name) for item in items if item.value is not None)
+    if ordered:
+        parts = np.array_split(np.array([name for _, name in ordered], object), 3)
+        return {
+            what: tuple(part[:_EXAMPLES].tolist())
+            for what, part in zip(
+                ("small", "middle", "large"), (parts[0], parts[1], parts[2][::-1]), strict=True
+            )
+        }
     for item in items:
         for tag in item.tags:
             names[tag].append(item.name)

@@ -50,8 +50,8 @@ def key_numbers(evaluation: LabelsEvaluation) -> Markup:
         interval = f"{low:.3f}–{high:.3f}; 1 is perfect"
         found.append(("mAP", f"{evaluation.mean_average_precision:.3f}", interval))
     low, high = evaluation.micro_f1_interval
-    found.append(("Micro F1", f"{evaluation.micro['f1']:.3f}", f"{low:.3f}–{high:.3f}"))
-    found.append(("Macro F1", f"{evaluation.macro['f1']:.3f}", "mean over labels"))
+    macro = f"{low:.3f}–{high:.3f}; macro {evaluation.macro['f1']:.3f}"
+    found.append(("Micro F1", f"{evaluation.micro['f1']:.3f}", macro))
     found.append(
         ("Precision", percent(evaluation.micro["precision"]), "of the labels it names, how many are right")
     )
