@@ -155,6 +155,13 @@ def test_a_block_that_stands_still(write: Write) -> None:
     assert found.hurts
 
 
+def test_the_last_block_of_some_backbones_is_not_the_head(write: Write) -> None:
+    folder = write(healthy(updates=lambda block, _: 1e-8 if block == "block5" else 1e-3))
+    for name in ("plan.json", "history.jsonl"):
+        (folder / name).write_text((folder / name).read_text().replace("block5", "head"))
+    assert "the head is learning, block head is not" in said(read(folder))["not-learning"]
+
+
 def test_everything_stands_still(write: Write) -> None:
     diagnosis = read(write(healthy(updates=lambda *_: 0.0)))
     texts = [finding.sentence for finding in diagnosis.findings if finding.kind == "not-learning"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headstart import figures, pages
 from headstart.pages import Markup
-from headstart.training.diagnostics import Diagnosis, Line, Run, update_ratios
+from headstart.training.diagnostics import Diagnosis, Line, Run, called, update_ratios
 from headstart.training.plan import HEAD
 
 if TYPE_CHECKING:
@@ -30,11 +30,8 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     """
     run = diagnosis.run
     page = pages.Page(f"Training run {run.name}", lead=diagnosis.findings[0].sentence)
-    curves = [_loss(run)] if run.epochs else []
-    if any(line.get("val_accuracy") is not None for line in run.epochs):
-        curves.append(_accuracy(run))
-    if curves:
-        page.section("Training curves", pages.side_by_side(*curves))
+    if run.epochs:
+        page.section("Training curves", training_curves(run))
     rows = [[finding.severity, finding.sentence] for finding in diagnosis.findings]
     page.section("Findings", pages.table(["severity", "finding"], rows))
     page.section("The plan", run.plan.words())
@@ -47,6 +44,14 @@ def diagnosis_html(diagnosis: Diagnosis) -> str:
     if any(line.get("dead") for line in run.epochs):
         page.section("Dead units", *_dead(run))
     return page.html()
+
+
+def training_curves(run: Run) -> Markup:
+    """Draw the losses, and where there are classes the accuracy, of a run of at least one epoch."""
+    curves = [_loss(run)]
+    if any(line.get("val_accuracy") is not None for line in run.epochs):
+        curves.append(_accuracy(run))
+    return pages.side_by_side(*curves)
 
 
 def _loss(run: Run) -> Markup:
@@ -85,7 +90,9 @@ def _accuracy(run: Run) -> Markup:
 
 def _shade(axes: Axes, run: Run) -> None:
     """Tell the phases apart: every second one is shaded, each has its name on top."""
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = run.epochs[0]["epoch"]
     for number, name in enumerate(dict.fromkeys(line["phase"] for line in run.epochs)):
         epochs = [line["epoch"] for line in run.epochs if line["phase"] == name]
@@ -122,12 +129,12 @@ def _strip(run: Run) -> list[Markup]:
                 Rectangle((column, row + 0.08), 1, 0.84, color=colour, alpha=max(shade, 0.04), linewidth=0)
             )
     axes.set(xlim=(0, len(groups)), ylim=(len(blocks), 0), xlabel="step")
-    axes.set_yticks([row + 0.5 for row in range(len(blocks))], [_called(block) for block in blocks])
+    axes.set_yticks([row + 0.5 for row in range(len(blocks))], [called(block) for block in blocks])
     ticks = sorted({0, len(groups) // 2, len(groups) - 1})
     axes.set_xticks([tick + 0.5 for tick in ticks], [f"{groups[tick][0]['step']:,}" for tick in ticks])
     phases = list(dict.fromkeys(line["phase"] for line in logged))
     medians = {phase: update_ratios(run, phase) for phase in phases}
-    rows = [[_called(block), *(_power(medians[phase].get(block)) for phase in phases)] for block in blocks]
+    rows = [[called(block), *(_power(medians[phase].get(block)) for phase in phases)] for block in blocks]
     alt = (
         "Change of each block's weights in a step relative to their size, over the steps: the stronger the "
         "colour the larger; orange is more than a twentieth."
@@ -146,7 +153,7 @@ def _rates(run: Run) -> Markup:
         strength = 1.0 if block == HEAD else 0.35 + 0.65 * (number + 1) / len(blocks)
         values = [line["rates"].get(block) or math.nan for line in logged]
         axes.plot(
-            [line["step"] for line in logged], values, color=colour, alpha=strength, label=_called(block)
+            [line["step"] for line in logged], values, color=colour, alpha=strength, label=called(block)
         )
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # the default needs mathtext
@@ -159,7 +166,7 @@ def _rates(run: Run) -> Markup:
         for line in _thinned(logged)
     ]
     alt = "Learning rate of each trained block over the steps; the later the stronger, the head is orange."
-    return figures.chart(figure, alt, pages.table(["step", "phase", *map(_called, blocks)], rows))
+    return figures.chart(figure, alt, pages.table(["step", "phase", *map(called, blocks)], rows))
 
 
 def _conditioning(run: Run) -> list[Markup]:
@@ -184,7 +191,7 @@ def _dead(run: Run) -> list[Markup]:
     for block in blocks:
         first, last = lines[0]["dead"].get(block), lines[-1]["dead"].get(block)
         rows.append(
-            [_called(block), *(None if s is None else pages.bar(s, f"{s:.0%}") for s in (first, last))]
+            [called(block), *(None if s is None else pages.bar(s, f"{s:.0%}") for s in (first, last))]
         )
     columns = ["block", f"epoch {lines[0]['epoch']}", f"epoch {lines[-1]['epoch']}"]
     text = "Share of channels that give one value in all places of all items of a small batch."
@@ -216,7 +223,3 @@ def _told(value: float | None) -> str:
 
 def _power(value: float | None) -> str | None:
     return None if value is None else f"{value:.1e}"
-
-
-def _called(block: str) -> str:
-    return "the head" if block == HEAD else block

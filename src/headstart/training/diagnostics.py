@@ -195,10 +195,10 @@ def _overfitting(run: Run) -> list[Finding]:
 
 def _still_improving(run: Run) -> list[Finding]:
     best = run.best
-    if best is None or best is not run.epochs[-1] or len(run.epochs) < 2 or run.stopped is None:
+    if best is None or best is not run.epochs[-1] or run.stopped is None:
         return []
-    before = min(float(line["val_loss"]) for line in run.epochs[:-1] if line.get("val_loss") is not None)
-    gain = 1 - best["val_loss"] / max(before, 1e-12)
+    before = [float(line["val_loss"]) for line in run.epochs[:-1] if line.get("val_loss") is not None]
+    gain = 1 - best["val_loss"] / max(min(before), 1e-12) if before else 0.0
     if gain < _BETTER:
         return []
     text = f"Validation was still improving when it stopped (by {gain:.0%} in the last epoch): train longer."
@@ -218,7 +218,7 @@ def _dead(run: Run) -> list[Finding]:
         first = measured[0]["dead"].get(block, share)
         grown = f", {first:.0%} at the first look" if share - first > 0.1 else ""
         text = (
-            f"{_amount(share)} of the units of {_called(block)} are dead ({share:.0%}{grown}): they give the "
+            f"{_amount(share)} of the units of {called(block)} are dead ({share:.0%}{grown}): they give the "
             "same whatever they are shown. Lower its learning rate, or start it from He's initialisation."
         )
         found.append(Finding("dead-units", "hurts" if grown or share > 0.8 else "note", text))
@@ -232,9 +232,9 @@ def _updates(run: Run) -> list[Finding]:
         still = [block for block, ratio in ratios.items() if ratio < _STANDS_STILL]
         moving = [block for block in ratios if block not in still]
         for block in still:
-            what = f"{_called(block)} is not learning"
+            what = f"{called(block)} is not learning"
             if moving:
-                what = f"{_called(moving[-1])} is learning, {_called(block)} is not"
+                what = f"{called(moving[-1])} is learning, {called(block)} is not"
             text = (
                 f"In phase {phase.name} {what}: raise its rate (a step changes it by {ratios[block]:.0e} of "
                 "its size; 1e-03 is healthy)."
@@ -243,7 +243,7 @@ def _updates(run: Run) -> list[Finding]:
         for block, ratio in ratios.items():
             if ratio > _THROWN_ABOUT:
                 text = (
-                    f"In phase {phase.name} a step changes {_called(block)} by {ratio:.0%} of its size: "
+                    f"In phase {phase.name} a step changes {called(block)} by {ratio:.0%} of its size: "
                     "it is thrown about; lower its rate."
                 )
                 found.append(Finding("thrown-about", "hurts", text))
@@ -332,8 +332,9 @@ def _less(first: float | None, second: float | None) -> bool:
     return first is not None and second is not None and first < second
 
 
-def _called(block: str) -> str:
-    return "the head" if block == HEAD else block
+def called(block: str) -> str:
+    """Return what people call a block: some backbones have one named "head", which is not the head."""
+    return {HEAD: "the head", "head": "block head"}.get(block, block)
 
 
 def _amount(share: float) -> str:
