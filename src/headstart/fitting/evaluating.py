@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.artefact.members import Member, combined
 from headstart.artefact.model import Model
 from headstart.data.items import SPLITS, Dataset, Problem, Split, in_words
 from headstart.engines.openvino_engine import openvino_key
@@ -24,7 +25,7 @@ from headstart.fitting.targets import labelled
 from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.transfer.features import Features
-from headstart.transfer.passes import extract
+from headstart.transfer.passes import Pass, extract
 from headstart.transfer.selection import Labelled
 from headstart.transfer.store import FeatureStore
 
@@ -47,7 +48,7 @@ class Answers:
 
     dataset: Dataset
     known: Labelled
-    logits: NDArray[np.float32]
+    logits: NDArray[np.floating]
     probabilities: NDArray[np.float64]
     seen: NDArray[np.bool_]
 
@@ -86,11 +87,12 @@ def answers(
     own_store = store is None
     store = store or FeatureStore()
     try:
-        result = extract(dataset, store, model.backbone, openvino_key(model.precision), lambda: model.engine)
-        rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
+        reads = [_read(model, member, dataset, store) for member in model.members]
     finally:
         if own_store:
             store.close()
+    result = reads[0].result
+    missing = sorted(set().union(*(read.missing for read in reads)))
     gone = set(missing)
     good = np.array([n for n in range(len(dataset)) if n not in gone], np.int64)
     bad = tuple(Problem(dataset.items[n].name, result.facts[n].error or "unreadable") for n in missing)
@@ -101,12 +103,33 @@ def answers(
             "at least one readable item", f"{len(bad)} unreadable ones", "check the files: headstart inspect"
         )
     usable = replace(dataset.take(good.tolist()), problems=dataset.problems + bad)
-    features = Features(rows, np.searchsorted(good, item), np.arange(len(good)))
-    logits = features.pool(model.head.logits(rows))
+    each = []
+    for read, member in zip(reads, model.members, strict=True):
+        kept = np.isin(read.item, good)
+        rows = read.rows if kept.all() else read.rows[kept]
+        features = Features(rows, np.searchsorted(good, read.item[kept]), np.arange(len(good)))
+        each.append(features.pool(member.head.logits(rows)))
+    logits = combined(each, model.target)
     truth = labelled(usable, features, model.labels)
     known_digests = set(model.data.get("seen", ()))
     seen = np.array([result.facts[n].digest[:SEEN_DIGITS] in known_digests for n in good], np.bool_)
     return Answers(usable, truth, logits, model.calibration.answers(logits), seen)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A member's feature rows of a data set."""
+
+    result: Pass
+    rows: NDArray[np.float32]
+    item: NDArray[np.int64]
+    missing: list[int]
+
+
+def _read(model: Model, member: Member, dataset: Dataset, store: FeatureStore) -> _Read:
+    key = openvino_key(model.precision)
+    result = extract(dataset, store, member.backbone, key, lambda: model.engine_of(member))
+    return _Read(result, *store.read(result.space, [facts.digest for facts in result.facts]))
 
 
 def evaluate_model(
@@ -158,7 +181,11 @@ def evaluate_model(
         title=found.dataset.root.name if found.dataset.root else "Evaluation",
         evaluations={name: evaluation},
         noun=modality(found.dataset.modality).noun,
-        facts=[("Backbone", model.backbone.name), ("Head", model.head.kind), ("Fitted", model.created)],
+        facts=[
+            ("Backbone", " + ".join(member.backbone.name for member in model.members)),
+            ("Head", " + ".join(member.head.kind for member in model.members)),
+            ("Fitted", model.created),
+        ],
         counts={} if model.target == "number" else {name: {x: number.get(x, 0) for x in model.labels}},
         data_notes=notes,
         left_out=found.dataset.problems,
