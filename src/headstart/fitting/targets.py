@@ -58,7 +58,7 @@ def labelled(dataset: Dataset, features: Features, labels: Sequence[str]) -> Lab
 def require_two_answers(dataset: Dataset) -> None:
     """Raise `DataError` unless there is something to learn: items that differ in what is known about them."""
     if len({item.answer for item in dataset}) > 1:
-        return
+        return _require_resolution(dataset)
     if dataset.target == "number":
         first = dataset.items[0].value if len(dataset) else None
         received = "none" if first is None else f"only {first:g}, {len(dataset)} times"
@@ -73,6 +73,15 @@ def require_two_answers(dataset: Dataset) -> None:
         f"only {', '.join(map(repr, dataset.classes)) or 'none'}",
         "add items of what it should be told apart from",
     )
+
+
+def _require_resolution(dataset: Dataset) -> None:
+    """Refuse numbers too large for their spread, such as dates in seconds: heads compute in 32 bits."""
+    numbers = np.array([item.value for item in dataset if item.value is not None])
+    if len(numbers) and numbers.std() < 1024 * np.finfo(np.float32).eps * np.abs(numbers).max():
+        received = f"numbers around {numbers.mean():.6g} that differ by {numbers.std():.3g}"
+        fix = "subtract a constant from the label column, and add it to the answers"
+        raise DataError("numbers whose spread is not tiny beside their size", received, fix)
 
 
 def require_variety(train: Labelled) -> None:
