@@ -12,7 +12,8 @@ from synthetic import blobs, gathered, labelled
 from headstart.errors import DataError, OptionError
 from headstart.fitting import fit
 from headstart.fitting.arranging import arrange
-from headstart.fitting.learning import Fitted, _wanted_folds, learn
+from headstart.fitting.learning import Fitted, learn
+from headstart.fitting.spine import _wanted_folds
 from headstart.transfer.heads import KINDS
 from headstart.transfer.selection import one_core_each
 

@@ -41,6 +41,25 @@ def run(
         Literal["bf16", "fp32", "int8"] | None,
         typer.Option(help="What it computes in. Default: the engine's choice."),
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="All the time there is: the network is trained where that fits.")
+    ] = None,
+    strategy: Annotated[
+        Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"] | None,
+        typer.Option(help="How much of the network is kept. Default: frozen, or what fits the minutes."),
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Follow this plan, a JSON file: headstart plan DATA -o FILE.")
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Also train from random numbers, and say which won.")
+    ] = False,
+    guard: Annotated[
+        bool, typer.Option(help="Keep the head on the frozen network where training ends worse.")
+    ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was cut off, in OUTPUT.run.")
+    ] = False,
     path_column: common.PathColumn = "path",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
@@ -55,7 +74,7 @@ def run(
     """
     from headstart.artefact.saving import check_place
     from headstart.errors import OptionError
-    from headstart.fitting import Report, fit
+    from headstart.fitting import Report, fit, read_plan
 
     started = time.monotonic()
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
@@ -73,6 +92,13 @@ def run(
         engine=engine,
         precision=precision,
         offline=offline,
+        strategy=strategy,
+        minutes=minutes,
+        plan=None if plan is None else read_plan(plan),
+        scratch=scratch,
+        guard=guard,
+        run=output.with_name(f"{output.name}.run"),
+        resume=resume,
         say=common.tell,
     )
     model.save(output)

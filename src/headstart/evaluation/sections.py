@@ -18,9 +18,11 @@ from headstart.evaluation.charts import (
     reliability_chart,
     roc_chart,
 )
+from headstart.evaluation.committee import Committee, committee_section
 from headstart.evaluation.label_errors import LabelIssue
 from headstart.evaluation.label_metrics import LabelsEvaluation
 from headstart.evaluation.results import Abstention, Evaluation
+from headstart.evaluation.trials import Trial, trials_section
 from headstart.pages import (
     Cell,
     Markup,
@@ -57,6 +59,8 @@ class ReportInput:
         left_out: What could not be used, and why. Defaults to ().
         duplicates: (kept item, item like it, what was done) for each duplicate. Defaults to ().
         label_issues: Ranked by `find_label_issues`; those that are likely are shown. Defaults to ().
+        trials: What was tried on the way to the model. Defaults to ().
+        committee: The members of the model, alone and together. Defaults to None.
         thumbnail: Gives a small JPEG of an item by its name, or None. Defaults to None.
     """
 
@@ -71,6 +75,8 @@ class ReportInput:
     left_out: Sequence[Problem] = ()
     duplicates: Sequence[tuple[str, str, str]] = ()
     label_issues: Sequence[LabelIssue] = ()
+    trials: Sequence[Trial] = ()
+    committee: Committee | None = None
     thumbnail: Callable[[str], bytes | None] | None = None
 
     @property
@@ -295,6 +301,16 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return "On which data", [table(columns, rows)]
 
 
+def members(report: ReportInput) -> tuple[str, list[Markup]] | None:
+    """How the members of the model do, alone and together."""
+    return committee_section(report.committee)
+
+
+def tried(report: ReportInput) -> tuple[str, list[Markup]] | None:
+    """What was tried on the way to the model, with training curves."""
+    return trials_section(report.trials)
+
+
 def making(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """How the model was made, and how to make it again."""
     found = []
@@ -315,6 +331,8 @@ SECTIONS: tuple[Section, ...] = (
     surprises,
     labels,
     splits,
+    members,
+    tried,
     data,
     making,
 )

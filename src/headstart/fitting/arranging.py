@@ -48,6 +48,11 @@ class Arrangement:
     duplicates: list[tuple[str, str, str]]
     notes: list[str]
 
+    def with_features(self, features: Features) -> Arrangement:
+        """Return the same arrangement of the same items, described by other features."""
+        own = Features(features.X, features.item, self.data.features.group)
+        return replace(self, data=replace(self.data, features=own))
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many items with each label each split has."""
         parts = {"train": self.train, "val": self.val, "test": self.test}

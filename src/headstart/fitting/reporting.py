@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from headstart import backbones
 from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
-from headstart.backbones import Card
 from headstart.data.items import Dataset, in_words
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.errors import DecodeError, OptionError
@@ -23,16 +21,19 @@ from headstart.evaluation.report import headline, report_html, report_json
 from headstart.evaluation.results import Evaluation
 from headstart.evaluation.review import review_page
 from headstart.evaluation.sections import ReportInput
+from headstart.evaluation.trials import Trial
 from headstart.files import write_text
+from headstart.fitting.describing import commands, contamination, facts, plan_in_words
+from headstart.fitting.finetuning import answering_precision
 from headstart.modalities import modality
 from headstart.progress import Say
-from headstart.transfer.calibration import AnyCalibration, Calibration, Interval
+from headstart.transfer.calibration import Calibration
 
 if TYPE_CHECKING:
-    from headstart.fitting.arranging import Arrangement
+    from headstart.backbones.backbone import Backbone
     from headstart.fitting.gathering import Gathered
     from headstart.fitting.judging import AnyEvaluation
-    from headstart.fitting.learning import Fitted
+    from headstart.fitting.strategies import Candidate
 
 _GOLDEN_CANDIDATES = 64
 
@@ -116,14 +117,13 @@ class Report:
 
 
 def build_model(
-    gathered: Gathered, arrangement: Arrangement, fitted: Fitted, *, seconds: float, offline: bool, say: Say
+    made: Candidate, trials: Sequence[Trial], *, seconds: float, offline: bool, say: Say
 ) -> Model:
     """Make the model with its golden vectors and its report.
 
     Args:
-        gathered: Items, features, backbone.
-        arrangement: What each item was for.
-        fitted: Head, calibration, evaluations.
+        made: What won.
+        trials: How everything did that was tried, on validation.
         seconds: How long the fit took so far, float.
         offline: Whether to stay off the network.
         say: Where progress is told.
@@ -131,43 +131,56 @@ def build_model(
     Returns:
         The model.
     """
-    card, precision = gathered.card, gathered.engine["precision"]
-    network = backbone_ir(card, lambda: backbones.load(card.name, offline=offline))
-    if precision == "int8":
-        network = ir_path(card, "int8")
+    gathered, arrangement, fitted, tuned = made.gathered, made.arrangement, made.fitted, made.tuned
     model = Model(
         labels=arrangement.labels,
         modality=gathered.dataset.modality,
-        front_end=FrontEnd(card.preprocess),
-        backbone=card,
-        network=network,
+        front_end=FrontEnd(made.card.preprocess),
+        backbone=made.card,
+        network=_frozen_network(gathered, offline) if tuned is None else tuned.network,
+        weights=None if tuned is None else tuned.weights,
         head=fitted.head,
         calibration=fitted.calibration,
-        # What the features were computed in is also what answers; on a GPU the CPU chooses for itself.
-        precision=precision if gathered.engine["engine"] == "openvino" else None,  # type: ignore[arg-type]
+        precision=answering_precision(gathered, trained=tuned is not None),
         plan=fitted.plan,
-        metrics={name: _figures(found) for name, found in fitted.evaluations.items()},
-        data=_data(gathered, arrangement),
+        metrics={name: figures(found) for name, found in fitted.evaluations.items()},
+        data=_data(made),
     )
-    model.record_golden([gathered.dataset.items[n].source for n in _golden_items(arrangement, fitted)])
-    model.report = _report(gathered, arrangement, fitted, seconds)
+    model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
+    model.report = _report(made, trials, seconds)
     say(model.report.headline)
     return model
 
 
-def _golden_items(arrangement: Arrangement, fitted: Fitted) -> list[int]:
-    """Choose items of different classes from an even sample of what the head was fitted on."""
-    sample = arrangement.refit[:: max(1, len(arrangement.refit) // _GOLDEN_CANDIDATES)]
-    # A few of every class, also of those that the even sample misses.
-    _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True, axis=0)
-    candidates = np.unique(np.concatenate([sample, arrangement.refit[firsts[:_GOLDEN_CANDIDATES]]]))
-    part = arrangement.data.take(candidates)
-    answers = fitted.calibration.answers(part.logits(fitted.head))
-    chosen = choose_spread(answers[:, 0]) if part.target == "number" else choose(answers)
+def _frozen_network(gathered: Gathered, offline: bool) -> Path:
+    card = gathered.card
+    if gathered.engine["precision"] == "int8":
+        return ir_path(card, "int8")
+
+    def load() -> Backbone:
+        return backbones.load(card.name, offline=offline).at(card.preprocess.size).cut(card.blocks[-1])
+
+    return backbone_ir(card, load)
+
+
+def _golden_items(made: Candidate) -> list[int]:
+    """Choose items with different answers: val items of a trained network, else what a head learned from."""
+    arrangement, fitted = made.arrangement, made.fitted
+    if made.tuned is not None:
+        candidates = arrangement.val
+        logits = made.tuned.logits["validation"]
+    else:
+        sample = arrangement.refit[:: max(1, len(arrangement.refit) // _GOLDEN_CANDIDATES)]
+        # A few of every class, also of those that the even sample misses.
+        _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True, axis=0)
+        candidates = np.unique(np.concatenate([sample, arrangement.refit[firsts[:_GOLDEN_CANDIDATES]]]))
+        logits = arrangement.data.take(candidates).logits(fitted.head)
+    answers = fitted.calibration.answers(logits)
+    chosen = choose_spread(answers[:, 0]) if arrangement.data.target == "number" else choose(answers)
     return [int(candidates[position]) for position in chosen]
 
 
-def _figures(found: AnyEvaluation) -> dict[str, Any]:
+def figures(found: AnyEvaluation) -> dict[str, Any]:
     """Return the figures that fit on a model card; the report has all of them."""
     if not isinstance(found, Evaluation):
         return found.figures
@@ -186,12 +199,14 @@ def _figures(found: AnyEvaluation) -> dict[str, Any]:
     return {name: whole[name] for name in wanted if name in whole}
 
 
-def _data(gathered: Gathered, arrangement: Arrangement) -> dict[str, Any]:
+def _data(made: Candidate) -> dict[str, Any]:
+    gathered, arrangement = made.gathered, made.arrangement
+    learned = arrangement.refit if made.tuned is None else arrangement.train
     return {
         "name": gathered.dataset.root.name if gathered.dataset.root else "lists",
         "digest": gathered.digest,
         "items": len(gathered.dataset),
-        "fitted_on": len(arrangement.refit),
+        "fitted_on": len(learned),
         "counts": arrangement.counts(),
         "left_out": len(gathered.dataset.problems),
         "duplicates": len(arrangement.duplicates),
@@ -200,35 +215,39 @@ def _data(gathered: Gathered, arrangement: Arrangement) -> dict[str, Any]:
     }
 
 
-def _report(gathered: Gathered, arrangement: Arrangement, fitted: Fitted, seconds: float) -> Report:
-    dataset = gathered.dataset
+def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
+    dataset, arrangement, fitted = made.gathered.dataset, made.arrangement, made.fitted
     reader = modality(dataset.modality)
     content = ReportInput(
         title=dataset.root.name if dataset.root else "A model",
         evaluations=fitted.evaluations,
         noun=reader.noun,
-        facts=_facts(gathered, fitted, seconds),
-        plan=_plan_in_words(gathered, arrangement, fitted),
-        commands=_commands(dataset),
+        trials=trials,
+        facts=facts(made, seconds),
+        plan=plan_in_words(made),
+        commands=commands(dataset),
         counts={} if dataset.target == "number" else arrangement.counts(),
-        data_notes=[*arrangement.notes, *_contamination(fitted, gathered.card)],
+        data_notes=[*arrangement.notes, *contamination(fitted, made.gathered.card)],
         left_out=dataset.problems,
         duplicates=arrangement.duplicates,
-        label_issues=_label_issues(dataset, arrangement, fitted),
+        label_issues=_label_issues(made),
         thumbnail=thumbnails(dataset),
     )
     return Report(content, tuple({"path": item.name, "label": in_words(item.answer)} for item in dataset))
 
 
-def _label_issues(dataset: Dataset, arrangement: Arrangement, fitted: Fitted) -> Sequence[LabelIssue]:
+def _label_issues(made: Candidate) -> Sequence[LabelIssue]:
     """Check the labels by the answers of other folds; several labels and numbers are not checked."""
+    refit, fitted = made.arrangement.refit, made.fitted
     if not isinstance(fitted.calibration, Calibration):
         return ()
+    # Also where a network was trained these are the answers of heads that had not seen the items.
+    own = made.arrangement.data.take(refit).calibrate(fitted.selection.logits)
     return find_label_issues(
-        arrangement.labels,
-        arrangement.data.y[arrangement.refit],
-        fitted.calibration.probabilities(fitted.selection.logits),
-        names=[dataset.items[n].name for n in arrangement.refit],
+        made.arrangement.labels,
+        made.arrangement.data.y[refit],
+        own.answers(fitted.selection.logits),
+        names=[made.gathered.dataset.items[n].name for n in refit],
     )
 
 
@@ -244,83 +263,3 @@ def thumbnails(dataset: Dataset) -> Callable[[str], bytes | None]:
             return None
 
     return thumbnail
-
-
-def _facts(gathered: Gathered, fitted: Fitted, seconds: float) -> list[tuple[str, str]]:
-    from importlib.metadata import version
-
-    card, engine = gathered.card, gathered.engine
-    tried = ", ".join(
-        f"{strength:g}: {loss:.4f}" for strength, loss in fitted.strengths.items() if loss == loss
-    )
-    return [
-        (
-            "Backbone",
-            f"{card.name} ({card.architecture}), {card.parameters / 1e6:.1f} million weights, {card.licence}",
-        ),
-        ("It learned from", card.training_data),
-        ("Input", f"{card.preprocess.size} × {card.preprocess.size} pixels, {card.preprocess.resize}"),
-        (
-            "Features",
-            f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
-        ),
-        ("Engine", " ".join(engine.values())),
-        ("Head", _head(fitted)),
-        (
-            "Regularisation (C)",
-            f"{fitted.plan['strength']:g}" + (f", by loss over folds ({tried})" if tried else ""),
-        ),
-        _calibration(fitted.calibration),
-        ("Seed", str(fitted.plan["seed"])),
-        ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
-        (
-            "Versions",
-            f"headstart {version('headstart')}, Python {platform.python_version()}, NumPy {np.__version__}",
-        ),
-        ("Data digest", gathered.digest[:16]),
-    ]
-
-
-def _calibration(found: AnyCalibration) -> tuple[str, str]:
-    if isinstance(found, Interval):
-        return "Interval", f"{found.width:.4g} to either side, made to hold {found.level:.0%}"
-    return "Temperature", f"{found.temperature:.3f}"
-
-
-def _head(fitted: Fitted) -> str:
-    if not fitted.losses:
-        return fitted.head.kind
-    by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
-    chosen = "initialised from zero" if "head_start" not in fitted.plan else str(fitted.start)
-    return f"{fitted.head.kind}, {chosen} (log loss over folds: {by_loss})"
-
-
-def _contamination(fitted: Fitted, card: Card) -> list[str]:
-    """Say that the backbone was trained to name these classes, so that figures may be too good."""
-    if fitted.start is None:
-        return []
-    named = f"{fitted.start.matched.sum()} of the {len(fitted.start.matched)} labels"
-    return [
-        f"The set may be contaminated: {named} are among the classes that {card.name} was trained to name, "
-        "so its pictures may be among those that it was trained on. Figures are then optimistic."
-    ]
-
-
-def _plan_in_words(gathered: Gathered, arrangement: Arrangement, fitted: Fitted) -> str:
-    card = gathered.card
-    found = (
-        f"All {len(card.blocks)} blocks of {card.name} stay frozen: it is used as it was learned from "
-        f"{card.training_data}. Only a {fitted.head.kind} head is fitted, on {len(arrangement.refit):,} items"
-    )
-    if len(arrangement.val):
-        train, val = len(arrangement.train), len(arrangement.val)
-        return f"{found}: chosen on {train:,}, checked on {val:,}, then fitted on both."
-    folds = len(np.unique(fitted.selection.folds))
-    return f"{found}; its quality was estimated by {folds}-fold cross-validation."
-
-
-def _commands(dataset: Dataset) -> str:
-    name = dataset.root.name if dataset.root else "DATA"
-    model = f"{Path(name).stem or name}.headstart"
-    steps = (f"fit {name} -o {model}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
-    return "\n".join(f"headstart {step}" for step in steps)

@@ -1,0 +1,112 @@
+"""A fit in words: the facts, the plan and the commands that a report gives."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.backbones import Card
+from headstart.data.items import Dataset
+from headstart.transfer.calibration import AnyCalibration, Interval
+
+if TYPE_CHECKING:
+    from headstart.fitting.learning import Fitted
+    from headstart.fitting.strategies import Candidate
+
+
+def facts(made: Candidate, seconds: float) -> list[tuple[str, str]]:
+    """Return how a model was made, (name, value) in order."""
+    from importlib.metadata import version
+
+    gathered, fitted, card = made.gathered, made.fitted, made.card
+    return [
+        (
+            "Backbone",
+            f"{card.name} ({card.architecture}), {card.parameters / 1e6:.1f} million weights, {card.licence}",
+        ),
+        ("It learned from", card.training_data),
+        ("Input", f"{card.preprocess.size} × {card.preprocess.size} pixels, {card.preprocess.resize}"),
+        (
+            "Features",
+            f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
+        ),
+        ("Engine", " ".join(gathered.engine.values())),
+        ("Head", _head(fitted)),
+        *_regularisation(fitted),
+        _calibration(fitted.calibration),
+        ("Seed", str(fitted.plan["seed"])),
+        ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
+        (
+            "Versions",
+            f"headstart {version('headstart')}, Python {platform.python_version()}, NumPy {np.__version__}",
+        ),
+        ("Data digest", gathered.digest[:16]),
+    ]
+
+
+def _regularisation(fitted: Fitted) -> list[tuple[str, str]]:
+    if "strength" not in fitted.plan:  # a trained network
+        return []
+    tried = ", ".join(
+        f"{strength:g}: {loss:.4f}" for strength, loss in fitted.strengths.items() if loss == loss
+    )
+    said = f"{fitted.plan['strength']:g}" + (f", by loss over folds ({tried})" if tried else "")
+    return [("Regularisation (C)", said)]
+
+
+def _calibration(found: AnyCalibration) -> tuple[str, str]:
+    if isinstance(found, Interval):
+        return "Interval", f"{found.width:.4g} to either side, made to hold {found.level:.0%}"
+    return "Temperature", f"{found.temperature:.3f}"
+
+
+def _head(fitted: Fitted) -> str:
+    if not fitted.losses:
+        return fitted.head.kind
+    by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
+    chosen = "initialised from zero" if "head_start" not in fitted.plan else str(fitted.start)
+    return f"{fitted.head.kind}, {chosen} (log loss over folds: {by_loss})"
+
+
+def contamination(fitted: Fitted, card: Card) -> list[str]:
+    """Say that the backbone was trained to name these classes, so that figures may be too good."""
+    if fitted.start is None:
+        return []
+    named = f"{fitted.start.matched.sum()} of the {len(fitted.start.matched)} labels"
+    return [
+        f"The set may be contaminated: {named} are among the classes that {card.name} was trained to name, "
+        "so its pictures may be among those that it was trained on. Figures are then optimistic."
+    ]
+
+
+def plan_in_words(made: Candidate) -> str:
+    """Return what was done with the network, in sentences."""
+    arrangement, fitted, card = made.arrangement, made.fitted, made.card
+    if made.tuned is not None:
+        reasons = made.tuned.plan.evidence.get("reasons", [])
+        return " ".join([made.tuned.plan.words(), *reasons])
+    found = (
+        f"{_kept(made)} of {card.name} stay frozen: it is used as it was learned from "
+        f"{card.training_data}. Only a {fitted.head.kind} head is fitted, on {len(arrangement.refit):,} items"
+    )
+    if len(arrangement.val):
+        train, val = len(arrangement.train), len(arrangement.val)
+        return f"{found}: chosen on {train:,}, checked on {val:,}, then fitted on both."
+    folds = len(np.unique(fitted.selection.folds))
+    return f"{found}; its quality was estimated by {folds}-fold cross-validation."
+
+
+def _kept(made: Candidate) -> str:
+    cut, blocks = made.card.blocks[-1], len(made.card.blocks)
+    return f"All {blocks} blocks" if made.trial.name == "probe" else f"The {blocks} blocks up to {cut}"
+
+
+def commands(dataset: Dataset) -> str:
+    """Return how to do it again, one command a line."""
+    name = dataset.root.name if dataset.root else "DATA"
+    model = f"{Path(name).stem or name}.headstart"
+    steps = (f"fit {name} -o {model}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
+    return "\n".join(f"headstart {step}" for step in steps)

@@ -1,0 +1,254 @@
+"""Fine-tuning inside a fit: a plan's phases are trained, and the result must beat the probe to be kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from headstart import backbones
+from headstart.backbones import Card, tensors
+from headstart.engines.conversion import backbone_ir, ir_path
+from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
+from headstart.engines.precision import Precision
+from headstart.errors import DataError
+from headstart.files import atomic_file
+from headstart.progress import Say
+from headstart.training.initialisation import initialise
+from headstart.training.inputs import Inputs
+from headstart.training.loop import Trained, TrainingData, train
+from headstart.training.network import Network, make_head
+from headstart.training.pixels import Canvases, PixelInputs
+from headstart.training.plan import Phase, Plan
+from headstart.transfer.boundary import boundary_inputs
+from headstart.transfer.features import Features
+from headstart.transfer.heads import Head
+from headstart.transfer.passes import extract
+from headstart.transfer.store import FeatureStore
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+    from headstart.fitting.arranging import Arrangement
+    from headstart.fitting.gathering import Gathered
+
+# What is left to do after training: conversion to OpenVINO, the answers on val and test, the report.
+_RESERVE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A network that was trained, as it will answer: converted, its logits computed by OpenVINO.
+
+    Args:
+        plan: What was done.
+        trained: How the training went.
+        card: The backbone's card with the digest of the new weights.
+        network: The .xml of its IR.
+        weights: Its tensors, a safetensors file; None where only the head was trained.
+        head: From its features to logits.
+        logits: Of val and test items, {"validation" | "test": float [items, classes]}.
+        seconds: What it took, float.
+    """
+
+    plan: Plan
+    trained: Trained
+    card: Card
+    network: Path
+    weights: Path | None
+    head: Head
+    logits: dict[str, NDArray[np.float32]]
+    seconds: float
+
+
+def fine_tune(
+    gathered: Gathered,
+    arrangement: Arrangement,
+    plan: Plan,
+    head: Head | None,
+    store: FeatureStore,
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    deadline: float | None = None,
+    offline: bool = False,
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
+    say: Say,
+) -> Tuned:
+    """Train what a plan says is trained.
+
+    Args:
+        gathered: The usable items.
+        arrangement: What each item is for: train is trained on, val decides when to stop.
+        plan: What is trained, when and how.
+        head: The probe's linear head, which training starts from. None starts from random numbers.
+        store: Keeps the frozen blocks' outputs.
+        run: Folder of checkpoints and history. Defaults to None: nothing is kept.
+        resume: Whether to go on from that folder's last checkpoint. Defaults to False.
+        deadline: `time.monotonic()` at which everything must be done, float. Defaults to None.
+        offline: Whether to stay off the network. Defaults to False.
+        on_epoch: As for `train`. Defaults to None.
+        say: Where progress is told.
+
+    Returns:
+        The trained network.
+
+    Raises:
+        DataError: There is nothing to check the training on.
+        OptionError: The plan is for another backbone.
+    """
+    started = time.monotonic()
+    if not len(arrangement.val):
+        raise DataError(
+            "items to check the training on", "no val part", "add some, or give a val split in the data"
+        )
+    plan.check(gathered.card.name, backbones.card(plan.backbone, offline=offline).blocks)
+    backbone = starting_backbone(plan, offline=offline)
+    network = Network(backbone, make_head(plan, backbone.card.features, arrangement.data.classes))
+    if head is not None and plan.strategy != "scratch":
+        _to_torch(network.head, head)  # type: ignore[arg-type]
+    data = TrainingData(
+        inputs=_phase_inputs(gathered, arrangement, plan, backbone, store, say),
+        y=arrangement.data.y,
+        train=arrangement.train,
+        val=arrangement.val,
+        classes=arrangement.data.classes,
+        digest=gathered.digest,
+        labels=arrangement.labels,
+    )
+    until = None if deadline is None else deadline - _RESERVE_SECONDS
+    trained = train(network, plan, data, run=run, resume=resume, deadline=until, on_epoch=on_epoch, say=say)
+    card, path, weights = keep_network(backbone, plan)
+    final = _to_numpy(network.head)
+    logits = {
+        name: _answer(gathered, items, card, path, final, store)
+        for name, items in (("validation", arrangement.val), ("test", arrangement.test))
+        if len(items)
+    }
+    return Tuned(plan, trained, card, path, weights, final, logits, time.monotonic() - started)
+
+
+def starting_backbone(plan: Plan, *, offline: bool) -> Backbone:
+    """Return the plan's backbone at its cut and input size; for `scratch`, with random weights."""
+    backbone = backbones.load(plan.backbone, offline=offline).at(plan.size).cut(plan.cut)
+    if plan.strategy == "scratch":
+        initialise(backbone.blocks, plan.settings.initialisation, plan.seed)
+    return backbone
+
+
+def keep_network(backbone: Backbone, plan: Plan) -> tuple[Card, Path, Path | None]:
+    """Convert a trained backbone for answering, and keep its weights: (card, IR, safetensors)."""
+    from safetensors.torch import save
+
+    if not plan.changes_backbone:
+        return backbone.card, backbone_ir(backbone.card, lambda: backbone), None
+    backbone = backbone.to("cpu").float().eval()
+    state = {
+        name: tensor.contiguous()
+        for name, tensor in backbone.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    learned = backbone.card.training_data if plan.strategy != "scratch" else "nothing"
+    card = replace(
+        backbone.card,
+        digest=tensors.digest(state),
+        labels=None,
+        doors=(),
+        source=f"{backbone.card.source}, trained further by headstart",
+        training_data=f"{learned}, then the user's own data",
+    )
+    backbone.card = card
+    backbone.classifier = None
+    path = backbone_ir(card, lambda: backbone)
+    weights = ir_path(card).with_suffix(".safetensors")
+    with atomic_file(weights) as temporary:
+        temporary.write_bytes(save(state))
+    return card, path, weights
+
+
+def _phase_inputs(
+    gathered: Gathered,
+    arrangement: Arrangement,
+    plan: Plan,
+    backbone: Backbone,
+    store: FeatureStore,
+    say: Say,
+) -> Callable[[Phase], Inputs]:
+    """Return what gives each phase its inputs: from behind the frozen blocks where that saves time."""
+    canvases = Canvases(gathered.dataset.items, backbone.card.preprocess)
+
+    def inputs(phase: Phase) -> Inputs:
+        kept = [name for name in backbone.card.blocks if name not in phase.trainable]
+        if not kept or (phase.augment is not None and not phase.views):
+            return PixelInputs(canvases, phase.augment, plan.seed)
+        found = boundary_inputs(
+            gathered.dataset,
+            store,
+            backbone,
+            kept[-1],
+            train=arrangement.train,
+            val=arrangement.val,
+            augmentation=phase.augment,
+            views=max(1, phase.views),
+            seed=plan.seed,
+        )
+        say(found.cost.words())
+        return found
+
+    return inputs
+
+
+def _to_torch(made: nn.Sequential, head: Head) -> None:
+    """Give a new head the probe's weights, where both have the same layers."""
+    linear = [layer for layer in made if isinstance(layer, nn.Linear)]
+    shapes = [tuple(weight.shape) for weight, _ in head.layers]
+    if [(layer.in_features, layer.out_features) for layer in linear] != shapes:
+        return
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(linear, head.layers, strict=True):
+            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight.T)))
+            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+
+
+def _to_numpy(head: nn.Module) -> Head:
+    """Return a trained head as the artefact keeps it."""
+    layers = tuple(
+        (
+            layer.weight.detach().float().cpu().numpy().T.copy(),
+            layer.bias.detach().float().cpu().numpy().copy(),
+        )
+        for layer in head.modules()
+        if isinstance(layer, nn.Linear)
+    )
+    return Head("linear" if len(layers) == 1 else "mlp", layers)
+
+
+def _answer(
+    gathered: Gathered, items: NDArray[np.int64], card: Card, network: Path, head: Head, store: FeatureStore
+) -> NDArray[np.float32]:
+    """Return the logits of some items, computed as the saved model will."""
+    precision = answering_precision(gathered, trained=True)
+    dataset = gathered.dataset.take(items.tolist())
+    done = extract(dataset, store, card, openvino_key(precision), lambda: OpenVinoEngine(network, precision))
+    rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
+    if missing:
+        name = dataset.items[missing[0]].name
+        raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
+    return Features(rows, item, np.arange(len(items))).pool(head.logits(rows))
+
+
+def answering_precision(gathered: Gathered, *, trained: bool) -> Precision | None:
+    """Return what the model answers in: as its features were computed; a trained network never in int8.
+
+    Where they were computed on a GPU, the CPU that answers chooses for itself.
+    """
+    precision = gathered.engine["precision"]
+    if gathered.engine["engine"] != "openvino" or (trained and precision == "int8"):
+        return None
+    return precision  # type: ignore[return-value]

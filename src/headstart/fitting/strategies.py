@@ -1,0 +1,146 @@
+"""Which of several ways to make a model wins: the probe is the floor, what is trained has to beat it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from headstart.backbones import Card
+from headstart.errors import OptionError
+from headstart.evaluation.trials import Trial, score_of
+from headstart.fitting.finetuning import Tuned
+from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
+from headstart.progress import Say
+from headstart.training.diagnostics import Run
+from headstart.training.loop import NO_GOOD_EPOCH
+from headstart.training.plan import Plan
+from headstart.transfer.selection import Selection, assign_folds
+
+if TYPE_CHECKING:
+    from headstart.fitting.arranging import Arrangement
+    from headstart.fitting.gathering import Gathered
+    from headstart.fitting.learning import Fitted
+
+# A trained network is calibrated on val and judged on it, too: never on the same half.
+_HALVES = 2
+
+PROBE = "probe"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to make the model, ready to be the model.
+
+    Args:
+        gathered: The items with the features that the head reads.
+        arrangement: What each item is for, with these features.
+        fitted: Head, calibration, evaluations.
+        trial: How it did on validation.
+        tuned: The network, where one was trained. Defaults to None.
+    """
+
+    gathered: Gathered
+    arrangement: Arrangement
+    fitted: Fitted
+    trial: Trial
+    tuned: Tuned | None = None
+
+    @property
+    def card(self) -> Card:
+        """The card of the network that answers."""
+        return self.gathered.card if self.tuned is None else self.tuned.card
+
+
+def probe(
+    name: str, gathered: Gathered, arrangement: Arrangement, fitted: Fitted, seconds: float
+) -> Candidate:
+    """Return a head on cached features as a candidate."""
+    found = fitted.evaluations.get("validation") or fitted.evaluations["cross-validation"]
+    score, rank = score_of(found)
+    return Candidate(gathered, arrangement, fitted, Trial(name, score, rank, seconds))
+
+
+def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
+    """Return a trained network as a candidate, judged on the same items as the floor.
+
+    Args:
+        name: What people call it, str.
+        floor: The probe.
+        tuned: The trained network.
+        seed: Of the halves of val on which it is calibrated and judged in turn, int.
+    """
+    arrangement = floor.arrangement
+    labels, names = arrangement.labels, [item.name for item in floor.gathered.dataset]
+    val, logits = arrangement.data.take(arrangement.val), tuned.logits["validation"]
+    halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), logits)
+    evaluations: dict[str, AnyEvaluation] = {
+        "validation": judge_folds(labels, val, halves, names=[names[n] for n in arrangement.val], seed=seed)
+    }
+    calibration = val.calibrate(logits)
+    if "test" in tuned.logits:
+        test = arrangement.data.take(arrangement.test)
+        its_names = [names[n] for n in arrangement.test]
+        found = judge(labels, test, tuned.logits["test"], calibration, names=its_names, seed=seed)
+        evaluations = {"test": found, **evaluations}
+    fitted = replace(
+        floor.fitted,
+        head=tuned.head,
+        calibration=calibration,
+        evaluations=evaluations,
+        plan={**tuned.plan.to_json(), "stopped": tuned.trained.stopped},
+    )
+    score, rank = score_of(evaluations["validation"])
+    stopped = "" if tuned.trained.stopped == "done" else tuned.trained.stopped
+    run = Run(name, tuned.plan, (), tuple(tuned.trained.history), tuned.trained.stopped)
+    trial = Trial(name, score, rank, tuned.seconds, stopped, run)
+    return Candidate(floor.gathered, arrangement, fitted, trial, tuned)
+
+
+def train_all(
+    floor: Candidate, plans: Sequence[Plan], tune: Callable[[Plan], Tuned], *, seed: int, say: Say
+) -> list[Candidate]:
+    """Train what the plans say, one after the other.
+
+    Args:
+        floor: The probe, which is already in hand.
+        plans: What to train.
+        tune: Trains one plan.
+        seed: As for `trained`.
+        say: Where progress is told.
+
+    Returns:
+        The candidates. A plan of which no epoch could be finished (time was up, or the loss was no number) is
+        missing, and that is said.
+    """
+    found: list[Candidate] = []
+    for plan in plans:
+        say(plan.words())
+        try:
+            candidate = trained(plan.strategy, floor, tune(plan), seed)
+        except OptionError as error:
+            if error.expected != NO_GOOD_EPOCH:
+                raise
+            say(f"{plan.strategy}: {error.received}")
+            continue
+        say(f"{plan.strategy}: {candidate.trial.score} on validation; probe: {floor.trial.score}")
+        found.append(candidate)
+    return found
+
+
+def keep_best(candidates: Sequence[Candidate], *, guard: bool, say: Say) -> tuple[Candidate, list[Trial]]:
+    """Choose the candidate that is best on validation: the guard against negative transfer.
+
+    Args:
+        candidates: The probe first.
+        guard: Whether the probe may win; otherwise the best of the others does, if there are any.
+        say: Where it is told.
+
+    Returns:
+        The winner, and all trials, its own marked.
+    """
+    eligible = candidates if guard or len(candidates) == 1 else candidates[1:]
+    best = min(eligible, key=lambda candidate: candidate.trial.rank)
+    if best is candidates[0] and len(candidates) > 1:
+        say("training did not beat the probe on validation: the probe is what is kept")
+    return best, [replace(each.trial, kept=each is best) for each in candidates]

@@ -1,0 +1,190 @@
+"""What somebody wants beyond a head on the frozen network: a strategy, a time, a plan. And making it so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.engines.precision import Precision
+from headstart.errors import OptionError
+from headstart.files import write_json
+from headstart.fitting.finetuning import Tuned, fine_tune
+from headstart.fitting.planning import check, measure
+from headstart.fitting.strategies import Candidate, train_all
+from headstart.progress import Say
+from headstart.training.checkpoints import FOLDER
+from headstart.training.plan import Plan, Strategy
+from headstart.transfer import planner
+from headstart.transfer.heads import Kind
+from headstart.transfer.store import FeatureStore
+
+if TYPE_CHECKING:
+    from headstart.fitting.gathering import Gathered
+
+PLANS = "plans.json"
+"""In the folder of a run: what is trained, in order. A resumed run follows it instead of planning anew."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `fit` was asked for beyond the probe.
+
+    Args:
+        strategy: One of `STRATEGIES`, or None.
+        minutes: All the time there is, float, or None.
+        plan: A plan to follow, or None.
+        scratch: Whether to train from random numbers, too.
+        guard: Whether the probe may win.
+        run: Folder of checkpoints and history, or None.
+        resume: Whether to go on with what is there.
+
+    Raises:
+        OptionError: They do not fit together.
+    """
+
+    strategy: Strategy | None
+    minutes: float | None
+    plan: Plan | None
+    scratch: bool
+    guard: bool
+    run: Path | None
+    resume: bool
+
+    def __post_init__(self) -> None:
+        check(self.minutes, self.strategy)
+        if self.plan is not None and self.strategy is not None:
+            raise OptionError("a plan or a strategy", "both", "leave one of them out")
+        if self.resume and (self.run is None or not (self.run / PLANS).is_file()):
+            where = "no folder of a run" if self.run is None else f"no run in {self.run}"
+            raise OptionError("a run to resume", where, "leave out resume, or name the run's folder")
+
+    def __bool__(self) -> bool:
+        asked = self.plan is not None or self.strategy is not None or self.minutes is not None
+        return asked or self.scratch or self.resume
+
+    @cached_property
+    def written(self) -> list[Plan]:
+        """The plans of the run that is resumed, in order."""
+        if self.run is None:
+            return []
+        found = json.loads((self.run / PLANS).read_text(encoding="utf-8"))
+        return [Plan.from_json(value) for value in found]
+
+    @property
+    def backbone(self) -> str | None:
+        """The backbone that a plan names."""
+        plans = self.written if self.resume else [self.plan]
+        return plans[0].backbone if plans and plans[0] is not None else None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it may come to training."""
+        if self.plan is not None:
+            return bool(self.plan.phases) or self.scratch
+        return bool(self) and (self.scratch or self.strategy not in ("freeze-all", "cut-early"))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the work is done with.
+
+    Args:
+        store: The feature store.
+        gather_at: Gives the items with features from a block, at an input size.
+        fit_head: Makes a candidate of a head of a kind on such features.
+        engine: As for `fit`.
+        precision: As for `fit`.
+        offline: As for `fit`.
+        seed: As for `fit`.
+        say: Where progress is told.
+    """
+
+    store: FeatureStore
+    gather_at: Callable[[str | None, int | None], Gathered]
+    fit_head: Callable[[str, Gathered, Kind], Candidate]
+    engine: str
+    precision: Precision | None
+    offline: bool
+    seed: int
+    say: Say
+
+
+def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -> list[Candidate]:
+    """Plan and do what is wished for.
+
+    Args:
+        wish: What.
+        floor: The probe that is already in hand.
+        bench: What it is done with.
+        deadline: `time.monotonic()` at which everything must be done, float, or None.
+
+    Returns:
+        The candidates beside the floor.
+    """
+    plans = _plans(wish, floor, bench)
+    first, card = plans[0], floor.gathered.card
+    if wish.plan is None and (first.cut, first.size) != (card.blocks[-1], card.preprocess.size):
+        # Training starts from the head at the plan's cut and size; the floor stays the whole network's.
+        floor = bench.fit_head(first.strategy, bench.gather_at(first.cut, first.size), first.head)
+        if not first.phases:
+            return [floor]
+
+    def tune(plan: Plan) -> Tuned:
+        folder = None if wish.run is None else wish.run / plan.strategy
+        resume = wish.resume and folder is not None and (folder / FOLDER).is_dir()
+        return fine_tune(
+            floor.gathered,
+            floor.arrangement,
+            plan,
+            floor.fitted.head,
+            bench.store,
+            run=folder,
+            resume=resume,
+            deadline=deadline,
+            offline=bench.offline,
+            say=bench.say,
+        )
+
+    trained = [plan for plan in plans if plan.phases]
+    return train_all(floor, trained, tune, seed=bench.seed, say=bench.say)
+
+
+def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
+    """Return what to do, in order: as it was planned before, as it was given, or planned now."""
+    if wish.resume:
+        return wish.written
+    plans = [wish.plan] if wish.plan is not None else []
+    if wish.plan is None or wish.scratch:
+        evidence, cost = measure(
+            floor.gathered,
+            floor.arrangement,
+            bench.store,
+            seed=bench.seed,
+            engine=bench.engine,
+            precision=bench.precision,
+            offline=bench.offline,
+            say=bench.say,
+        )
+        if wish.plan is None:
+            made = planner.plan(evidence, cost, minutes=wish.minutes, strategy=wish.strategy, seed=bench.seed)
+            plans.append(made)
+            for reason in made.evidence["reasons"]:
+                bench.say(reason)
+        scratch = planner.plan(evidence, cost, strategy="scratch", seed=bench.seed)
+        if plans[0].strategy != "scratch" and (wish.scratch or _both_fit(plans[0], scratch, wish)):
+            plans.append(scratch)
+    if wish.run is not None:
+        wish.run.mkdir(parents=True, exist_ok=True)
+        write_json(wish.run / PLANS, [plan.to_json() for plan in plans])
+    return plans
+
+
+def _both_fit(plan: Plan, scratch: Plan, wish: Wish) -> bool:
+    """Whether there is time to try the old rule, too: much data unlike the source is trained from scratch."""
+    if plan.strategy != "fine-tune-all" or wish.strategy is not None or wish.minutes is None:
+        return False
+    return (plan.minutes or 0) + (scratch.minutes or 0) <= planner.SPARE * wish.minutes
