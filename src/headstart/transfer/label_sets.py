@@ -123,7 +123,11 @@ def _mlp(x: Matrix, y: NDArray[np.bool_], strength: float, seed: int) -> list[La
     if not y.shape[1]:
         return [(np.zeros((x.shape[1], 0), np.float32), np.zeros(0, np.float32))]
     model = MLPClassifier(
-        HIDDEN, alpha=1 / strength / len(y), early_stopping=len(y) >= 100, max_iter=200, random_state=seed
+        hidden_layer_sizes=HIDDEN,
+        alpha=1 / strength / len(y),
+        early_stopping=len(y) >= 100,
+        max_iter=200,
+        random_state=seed,
     )
     with silent_solvers():
         model.fit(x, y[:, 0] if y.shape[1] == 1 else y.astype(np.int64))

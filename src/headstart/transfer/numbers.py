@@ -114,7 +114,11 @@ def _mlp(x: Matrix, z: NDArray[np.floating], strength: float, seed: int) -> list
     from sklearn.neural_network import MLPRegressor
 
     model = MLPRegressor(
-        HIDDEN, alpha=1 / strength / len(z), early_stopping=len(z) >= 100, max_iter=200, random_state=seed
+        hidden_layer_sizes=HIDDEN,
+        alpha=1 / strength / len(z),
+        early_stopping=len(z) >= 100,
+        max_iter=200,
+        random_state=seed,
     )
     with silent_solvers():
         model.fit(x, z)
