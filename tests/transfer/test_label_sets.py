@@ -55,7 +55,7 @@ def test_the_linear_head_is_scikit_learns_logistic_regression() -> None:
     for k in range(3):
         model = LogisticRegression(C=0.05, max_iter=1000).fit(x, data.y[:, k])
         ours = sigmoid(data.logits(head)[:, k])
-        np.testing.assert_allclose(ours, model.predict_proba(x)[:, 1], atol=0.01)
+        np.testing.assert_allclose(ours, model.predict_proba(x)[:, 1], atol=0.02)
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
