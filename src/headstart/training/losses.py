@@ -47,6 +47,10 @@ def loss(settings: Settings, class_weights: Tensor | None = None) -> Criterion:
             raise OptionError(f"class weights with a loss of classes, not {settings.loss}", "weights", fix)
         numbers = {"mse": squared_error, "mae": absolute_error, "mape": percentage_error}
         return numbers[settings.loss]
+    if settings.loss == "distillation":
+        if class_weights is not None:
+            raise OptionError("distillation without class weights", "weights", "leave class_weight out")
+        return lambda logits, targets: distillation(logits, targets, settings.temperature, settings.alpha)
     if settings.loss == "binary":
         return lambda logits, targets: binary_cross_entropy(logits, targets, class_weights, smoothing)
     classes = {"cross-entropy": cross_entropy, "hinge": hinge, "kl": kl_divergence}[settings.loss]
@@ -162,26 +166,39 @@ def kl_divergence(
     return (parts.sum(1) * (wanted @ class_weights.to(wanted))).mean()
 
 
-def distillation(logits: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """Return how far a student's softened answers are from its teacher's.
+def distillation(logits: Tensor, targets: Tensor, temperature: float = 4.0, alpha: float = 0.0) -> Tensor:
+    """Return how far a student is from its teacher's softened answers and from the labels that are known.
 
     Paper: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network",
     https://arxiv.org/abs/1503.02531. The square of the temperature keeps the size of the gradients.
 
     Args:
         logits: The student's, float [n, k].
-        teacher: The teacher's logits, float [n, k].
+        targets: The teacher's logits, float [n, k]; or with the labels beside them, [n, 2 k]: 1 in the column
+            of the label, 0 everywhere where it is not known.
         temperature: What both are divided by, float. Defaults to 4.
+        alpha: Share of the label in the loss of an item whose label is known, float. Defaults to 0.
 
     Returns:
-        temperature² × KL divergence, mean over the items, Tensor [].
+        (1 − alpha) × temperature² × KL divergence + alpha × cross-entropy, for items without a label
+        temperature² × KL divergence; mean over the items, Tensor [].
 
     Example:
         >>> float(distillation(torch.ones(1, 3), torch.ones(1, 3)))
         0.0
+        >>> teacher_and_label = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
+        >>> round(float(distillation(torch.ones(1, 2), teacher_and_label, alpha=0.5)), 4)  # log(2) / 2
+        0.3466
     """
-    soft = F.softmax(teacher.float() / temperature, dim=1)
-    return kl_divergence(logits.float() / temperature, soft) * temperature**2
+    k = logits.shape[1]
+    teacher, labels = targets[:, :k].float(), targets[:, k:].float()
+    soft = F.softmax(teacher / temperature, dim=1)
+    student = F.log_softmax(logits.float() / temperature, dim=1)
+    found = (torch.xlogy(soft, soft) - soft * student).sum(1) * temperature**2
+    if labels.shape[1]:
+        hard = -(labels * F.log_softmax(logits.float(), dim=1)).sum(1)
+        found = (1 - alpha * labels.sum(1)) * found + alpha * hard
+    return found.mean()
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from headstart.backbones.backbone import Backbone
 from headstart.errors import OptionError
 from headstart.training.initialisation import initialise
+from headstart.training.lora import has_adapters, is_adapter
 from headstart.training.plan import HEAD, Phase, Plan
 
 HIDDEN = 256
@@ -70,13 +71,18 @@ class Network(nn.Module):
         return {**found, HEAD: [self.head]}
 
     def freeze(self, trained: set[str]) -> None:
-        """Let only the named blocks (and the head, by its name) learn; the others use stored statistics."""
+        """Let only the named blocks (and the head, by its name) learn; the others use stored statistics.
+
+        In a network with LoRA adapters the named blocks learn through these alone.
+        """
         self.requires_grad_(False)
+        adapted = has_adapters(self.backbone)
         frozen: list[nn.Module] = []
         for name, modules in self.parts().items():
             if name in trained:
                 for module in modules:
-                    module.requires_grad_(True)
+                    for key, weight in module.named_parameters():
+                        weight.requires_grad_(_learns(name, key, adapted))
             else:
                 frozen += modules
         self._frozen = tuple(frozen)
@@ -112,7 +118,7 @@ def bind(network: Network, plan: Plan, phase: Phase) -> list[dict[str, Any]]:
     for name, modules in network.parts().items():
         if name not in phase.rates:
             continue
-        parameters = [parameter for module in modules for parameter in module.parameters()]
+        parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         for decays in (True, False):
             chosen = [parameter for parameter in parameters if (parameter.ndim > 1) == decays]
             if chosen:
@@ -156,11 +162,17 @@ def make_head(plan: Plan, features: int, classes: int) -> nn.Sequential:
 def trained_names(network: Network, plan: Plan) -> list[str]:
     """Return which tensors of the state dict any phase of the plan changes: what a checkpoint must hold."""
     trained = {HEAD}.union(*(phase.trainable for phase in plan.phases))
+    adapted = has_adapters(network.backbone)
     mine = {
         id(tensor)
         for name, modules in network.parts().items()
         for module in modules
-        for tensor in module.state_dict(keep_vars=True).values()
-        if name in trained
+        for key, tensor in module.state_dict(keep_vars=True).items()
+        if name in trained and _learns(name, key, adapted)
     }
     return [name for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in mine]
+
+
+def _learns(part: str, key: str, adapted: bool) -> bool:
+    """Whether a tensor of a trained part learns: of adapted blocks only the adapters do."""
+    return part == HEAD or not adapted or is_adapter(key)

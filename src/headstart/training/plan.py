@@ -26,7 +26,7 @@ IN_WORDS: dict[Strategy, str] = {
 
 Optimiser = Literal["adamw", "adam", "sgd", "nesterov", "adagrad", "rmsprop"]
 Schedule = Literal["constant", "one-cycle", "cosine", "plateau"]
-Loss = Literal["cross-entropy", "binary", "mse", "mae", "mape", "hinge", "kl"]
+Loss = Literal["cross-entropy", "binary", "mse", "mae", "mape", "hinge", "kl", "distillation"]
 Precision = Literal["bf16", "fp32"]
 Initialisation = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"]
 
@@ -45,7 +45,10 @@ class Settings:
         warmup: Share of a phase's steps in which the rate rises, float. Defaults to 0.1.
         batch: Items in a step, int. Defaults to 32.
         accumulate: Steps whose gradients are added up before the weights move, int. Defaults to 1.
-        loss: "cross-entropy", "binary", "mse", "mae", "mape", "hinge" or "kl". Defaults to "cross-entropy".
+        loss: "cross-entropy", "binary", "mse", "mae", "mape", "hinge", "kl" or "distillation". Defaults to
+            "cross-entropy".
+        temperature: Of "distillation": what both networks' logits are divided by, float. Defaults to 4.
+        alpha: Of "distillation": share of the known labels in the loss, float from 0 to 1. Defaults to 0.1.
         label_smoothing: Share of the target given to the other classes, float. Defaults to 0.
         class_weight: "balanced" weighs rare classes up in the loss. Defaults to None.
         sampling: "balanced" draws every class equally often. Defaults to "shuffle".
@@ -58,6 +61,8 @@ class Settings:
             Defaults to 0.
         precision: "bf16" (mixed) or "fp32". Defaults to "bf16".
         initialisation: Of what starts from random numbers. Defaults to "glorot_uniform".
+        lora: Rank of the adapters through which a transformer's blocks learn, int; 0 trains the blocks
+            themselves. Defaults to 0.
 
     Raises:
         OptionError: A value outside its range.
@@ -72,6 +77,8 @@ class Settings:
     batch: int = 32
     accumulate: int = 1
     loss: Loss = "cross-entropy"
+    temperature: float = 4.0
+    alpha: float = 0.1
     label_smoothing: float = 0.0
     class_weight: Literal["balanced"] | None = None
     sampling: Literal["shuffle", "balanced"] = "shuffle"
@@ -83,6 +90,7 @@ class Settings:
     patience: int = 0
     precision: Precision = "bf16"
     initialisation: Initialisation = "glorot_uniform"
+    lora: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -102,6 +110,12 @@ class Settings:
                 getattr(self, name),
             )
         _check("patience of 0 or more epochs", _is_int(self.patience) and self.patience >= 0, self.patience)
+        _check("a LoRA rank of 0 or more", _is_int(self.lora) and self.lora >= 0, self.lora)
+        hot = _is_number(self.temperature) and self.temperature > 0
+        _check("a temperature above 0", hot, self.temperature)
+        _check("an alpha from 0 to 1", _is_number(self.alpha) and 0 <= self.alpha <= 1, self.alpha)
+        mixes = self.loss == "distillation" and (self.mixup > 0 or self.cutmix > 0)
+        _check("distillation without mixup and cutmix: a teacher saw whole items", not mixes, "both")
         for name in ("weight_decay", "l1", "clip", "mixup", "cutmix"):
             value = getattr(self, name)
             _check(f"{name} of 0 or more", _is_number(value) and value >= 0, value)
@@ -272,6 +286,8 @@ class Plan:
                 seen = f"{phase.views} views of each picture, computed once"
             epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
             said.append(f"Phase {number} ({phase.name}): {epochs} of {what}, learning rates {rates}, {seen}.")
+        if self.settings.lora and self.changes_backbone:
+            said.append(f"The blocks learn through LoRA adapters of rank {self.settings.lora} alone.")
         if self.minutes is not None:
             said.append(f"It is expected to take {minutes_in_words(self.minutes)}.")
         return " ".join(said)
