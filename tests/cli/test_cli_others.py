@@ -113,7 +113,10 @@ def test_backbones(headstart: Run, tmp_path: Path) -> None:
     assert done.code == 0
     names = {card["name"]: card for card in done.json["backbones"]}
     assert next(iter(names)) == "efficientnet_lite0"
-    assert "efficientnet_lite0" in headstart("backbones", "list").out
+    listed = headstart("backbones", "list").out
+    assert "efficientnet_lite0" in listed
+    assert "untrained" in next(line for line in listed.splitlines() if "basic_cnn" in line)
+    assert headstart("backbones", "fetch", "basic_cnn").code == 2
     shown = headstart("backbones", "show", "efficientnet_lite0", "--json").json
     assert (shown["features"], len(shown["digest"])) == (1280, 64)
     fetched = headstart("backbones", "fetch", "efficientnet_lite0", "--json")

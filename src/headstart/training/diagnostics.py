@@ -142,7 +142,7 @@ def diagnose(run: Run) -> Diagnosis:
     """
     found = [finding for look in LOOKS for finding in look(run)]
     if not any(finding.severity == "hurts" for finding in found):
-        found.append(Finding("healthy", "good", "Nothing in this run looks wrong."))
+        found.insert(0, Finding("healthy", "good", "Nothing in this run looks wrong."))
     order: tuple[Severity, ...] = ("hurts", "note", "good")
     return Diagnosis(run, tuple(sorted(found, key=lambda finding: order.index(finding.severity))))
 
