@@ -14,7 +14,7 @@ from headstart.evaluation.curves import Curve, label_pr_curves
 from headstart.evaluation.resampling import draws, percentiles, share_interval
 
 _KEPT_LOSSES = 48
-_WORK = 200_000_000  # how many item-label pairs a bootstrap may look at: a few seconds
+_WORK = 60_000_000  # how many item-label pairs a bootstrap may look at: a second or two
 
 
 @dataclass(frozen=True)
