@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from headstart import backbones
 from headstart.backbones import Card, tensors
@@ -19,18 +17,20 @@ from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 from headstart.engines.precision import Precision
 from headstart.errors import DataError
-from headstart.files import atomic_file
+from headstart.files import atomic_file, digest_bytes
+from headstart.fitting.heads import fitting_loss, load_head, read_head
 from headstart.progress import Say
+from headstart.training import lora
 from headstart.training.initialisation import initialise
 from headstart.training.inputs import Inputs
 from headstart.training.loop import Trained, TrainingData, train
 from headstart.training.network import Network, make_head
 from headstart.training.pixels import Canvases, PixelInputs
-from headstart.training.plan import Phase, Plan
-from headstart.transfer.boundary import boundary_inputs
+from headstart.training.plan import HEAD, Phase, Plan
+from headstart.transfer.boundary import BoundaryInputs, boundary_inputs
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
-from headstart.transfer.passes import extract
+from headstart.transfer.passes import extract, space_of
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def fine_tune(
     resume: bool = False,
     deadline: float | None = None,
     offline: bool = False,
+    targets: NDArray[np.float32] | None = None,
     on_epoch: Callable[[dict[str, Any]], bool] | None = None,
     say: Say,
 ) -> Tuned:
@@ -87,12 +88,15 @@ def fine_tune(
         gathered: The usable items.
         arrangement: What each item is for: train is trained on, val decides when to stop.
         plan: What is trained, when and how.
-        head: The probe's linear head, which training starts from. None starts from random numbers.
+        head: What training starts from: the probe's head, fitted on train alone. None starts from random
+            numbers.
         store: Keeps the frozen blocks' outputs.
         run: Folder of checkpoints and history. Defaults to None: nothing is kept.
         resume: Whether to go on from that folder's last checkpoint. Defaults to False.
         deadline: `time.monotonic()` at which everything must be done, float. Defaults to None.
         offline: Whether to stay off the network. Defaults to False.
+        targets: What is learned in place of the items' answers, float32, a row for each item of `gathered`,
+            as in `TrainingData.y`. Defaults to None.
         on_epoch: As for `train`. Defaults to None.
         say: Where progress is told.
 
@@ -109,23 +113,27 @@ def fine_tune(
             "items to check the training on", "no val part", "add some, or give a val split in the data"
         )
     plan.check(gathered.card.name, backbones.card(plan.backbone, offline=offline).blocks)
+    plan, scale = fitting_loss(plan, arrangement)
     backbone = starting_backbone(plan, offline=offline)
+    if plan.settings.lora and plan.changes_backbone:
+        say(lora.add(backbone, plan))
     network = Network(backbone, make_head(plan, backbone.card.features, arrangement.data.classes))
     if head is not None and plan.strategy != "scratch":
-        _to_torch(network.head, head)  # type: ignore[arg-type]
+        load_head(network.head, scale.inverse(head))
     data = TrainingData(
         inputs=_phase_inputs(gathered, arrangement, plan, backbone, store, say),
-        y=arrangement.data.y,
+        y=scale.targets(arrangement.data.y) if targets is None else targets,
         train=arrangement.train,
         val=arrangement.val,
         classes=arrangement.data.classes,
-        digest=gathered.digest,
+        digest=gathered.digest if targets is None else digest_bytes(targets.tobytes()),
         labels=arrangement.labels,
     )
     until = None if deadline is None else deadline - _RESERVE_SECONDS
     trained = train(network, plan, data, run=run, resume=resume, deadline=until, on_epoch=on_epoch, say=say)
+    lora.merge(backbone)
     card, path, weights = keep_network(backbone, plan)
-    final = _to_numpy(network.head)
+    final = scale.apply(read_head(network.head))
     logits = {
         name: _answer(gathered, items, card, path, final, store)
         for name, items in (("validation", arrangement.val), ("test", arrangement.test))
@@ -184,6 +192,8 @@ def _phase_inputs(
     canvases = Canvases(gathered.dataset.items, backbone.card.preprocess)
 
     def inputs(phase: Phase) -> Inputs:
+        if not phase.trainable and phase.augment is None and gathered.features.one_row_each:
+            return _known_features(gathered, store)
         kept = [name for name in backbone.card.blocks if name not in phase.trainable]
         if not kept or (phase.augment is not None and not phase.views):
             return PixelInputs(canvases, phase.augment, plan.seed)
@@ -204,29 +214,11 @@ def _phase_inputs(
     return inputs
 
 
-def _to_torch(made: nn.Sequential, head: Head) -> None:
-    """Give a new head the probe's weights, where both have the same layers."""
-    linear = [layer for layer in made if isinstance(layer, nn.Linear)]
-    shapes = [tuple(weight.shape) for weight, _ in head.layers]
-    if [(layer.in_features, layer.out_features) for layer in linear] != shapes:
-        return
-    with torch.no_grad():
-        for layer, (weight, bias) in zip(linear, head.layers, strict=True):
-            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight.T)))
-            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
-
-
-def _to_numpy(head: nn.Module) -> Head:
-    """Return a trained head as the artefact keeps it."""
-    layers = tuple(
-        (
-            layer.weight.detach().float().cpu().numpy().T.copy(),
-            layer.bias.detach().float().cpu().numpy().copy(),
-        )
-        for layer in head.modules()
-        if isinstance(layer, nn.Linear)
-    )
-    return Head("linear" if len(layers) == 1 else "mlp", layers)
+def _known_features(gathered: Gathered, store: FeatureStore) -> Inputs:
+    """Return the features that were gathered: all that a head in front of a frozen network needs."""
+    space = store.space(space_of(gathered.card, gathered.engine))
+    rows = store.rows(space, [facts.digest for facts in gathered.facts])
+    return BoundaryInputs(HEAD, (gathered.card.features,), rows)
 
 
 def _answer(

@@ -43,6 +43,8 @@ class Fitted:
             head started from it is in the plan. Defaults to None.
         losses: Cross-validated loss by what the head starts from, {"zero" | "source classes": float}.
             Defaults to none, where only one was tried.
+        on_train: The head fitted on train alone, where there is a val part: what training may start from, for
+            it has not seen the items that the training is checked on. Defaults to None.
     """
 
     head: Head
@@ -53,6 +55,7 @@ class Fitted:
     plan: dict[str, Any]
     start: SourceStart | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    on_train: Head | None = None
 
 
 def learn(
@@ -68,6 +71,7 @@ def learn(
     data = arrangement.data
     require_variety(data.take(arrangement.train))
     choices = start_choices(data, start)
+    checked: Head | None = None
     evaluations: dict[str, AnyEvaluation] = {}
     refit = data.take(arrangement.refit)
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
@@ -103,7 +107,7 @@ def learn(
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
     if isinstance(data, Started):
         plan["head_start"] = SOURCE
-    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses)
+    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses, checked)
 
 
 def _fit_on(

@@ -140,7 +140,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
             floor.gathered,
             floor.arrangement,
             plan,
-            floor.fitted.head,
+            floor.fitted.on_train,
             bench.store,
             run=folder,
             resume=resume,
