@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
     from headstart.fitting import rank_backbones as rank_backbones
+    from headstart.fitting.ensembles import ensemble as ensemble
+    from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
     from headstart.fitting.tuning import tune as tune
     from headstart.process import tune_process as tune_process
 
@@ -39,10 +41,12 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
     "data": ("headstart.data", None),
+    "ensemble": ("headstart.fitting.ensembles", "ensemble"),
     "errors": ("headstart.errors", None),
     "evaluate": ("headstart.fitting", "evaluate_model"),
     "export": ("headstart.artefact", "export"),
     "fit": ("headstart.fitting", "fit"),
+    "fit_ensemble": ("headstart.fitting.ensembles", "fit_ensemble"),
     "load": ("headstart.artefact", "load"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
@@ -56,10 +60,12 @@ __all__ = [
     "Model",
     "backbones",
     "data",
+    "ensemble",
     "errors",
     "evaluate",
     "export",
     "fit",
+    "fit_ensemble",
     "load",
     "plan",
     "rank_backbones",

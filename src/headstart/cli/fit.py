@@ -25,7 +25,11 @@ def run(
     ] = None,
     target: common.TargetOption = None,
     backbone: Annotated[
-        str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
+        str | None,
+        typer.Option(help="A pretrained network, see: headstart backbones list. Several, a,b: an ensemble."),
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(help="An ensemble of this many, by backbone, training or seed.")
     ] = None,
     head: Annotated[
         Literal["linear", "mlp", "centroid"], typer.Option(help="What is fitted on the features.")
@@ -75,6 +79,7 @@ def run(
     from headstart.artefact.saving import check_place
     from headstart.errors import OptionError
     from headstart.fitting import Report, fit, read_plan
+    from headstart.fitting.ensembles import fit_ensemble
 
     started = time.monotonic()
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
@@ -82,25 +87,27 @@ def run(
         fix = "leave --review out"
         raise OptionError("items with one label each, to review labels", f"the target {dataset.target}", fix)
     check_place(output)
-    model = fit(
-        dataset,
-        backbone=backbone,
-        head=head,
-        folds=folds,
-        class_weight=class_weight,
-        seed=seed,
-        engine=engine,
-        precision=precision,
-        offline=offline,
-        strategy=strategy,
-        minutes=minutes,
-        plan=None if plan is None else read_plan(plan),
-        scratch=scratch,
-        guard=guard,
-        run=output.with_name(f"{output.name}.run"),
-        resume=resume,
-        say=common.tell,
-    )
+    options: dict[str, Any] = {
+        "head": head,
+        "folds": folds,
+        "class_weight": class_weight,
+        "seed": seed,
+        "engine": engine,
+        "precision": precision,
+        "offline": offline,
+        "minutes": minutes,
+        "plan": None if plan is None else read_plan(plan),
+        "scratch": scratch,
+        "guard": guard,
+        "run": output.with_name(f"{output.name}.run"),
+        "resume": resume,
+        "say": common.tell,
+    }
+    backbones = [name.strip() for name in backbone.split(",")] if backbone else [None]
+    if members is not None or len(backbones) > 1:
+        model = fit_ensemble(dataset, backbones=backbones, strategies=[strategy], members=members, **options)
+    else:
+        model = fit(dataset, backbone=backbones[0], strategy=strategy, **options)
     model.save(output)
     common.tell(f"saved {output}")
     if isinstance(model.report, Report):
