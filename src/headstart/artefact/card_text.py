@@ -32,7 +32,7 @@ def markdown(model: Model) -> str:
     sections = {
         "Intended use": _intended_use(model),
         "Use it": _usage(model),
-        "Labels": _labels(model),
+        **({} if model.target == "number" else {"Labels": _labels(model)}),
         "How good it is": _table(model.metrics)
         or "Nothing was measured. Evaluate it on your own data: `headstart evaluate MODEL DATA`.",
         "Answers": _together(model) + _answers(model.calibration, model.labels),
@@ -47,8 +47,9 @@ def markdown(model: Model) -> str:
 
 def html(model: Model) -> str:
     """Return a small card for notebooks; every text in it is escaped."""
+    labels = ", ".join(model.labels[:8]) + (", …" if len(model.labels) > 8 else "")
     rows = {
-        "labels": ", ".join(model.labels[:8]) + (", …" if len(model.labels) > 8 else ""),
+        **({"answer": "a number"} if model.target == "number" else {"labels": labels}),
         "backbone": " + ".join(f"{m.backbone.name} ({m.backbone.licence})" for m in model.members),
         "head": " + ".join(member.head.kind for member in model.members),
         **dict(list(_figures(model.metrics))[:8]),
