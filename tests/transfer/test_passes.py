@@ -6,16 +6,24 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headstart import backbones, data
+from headstart.backbones.backbone import Depths
 from headstart.engines.choosing import Choice, Engine, choose
-from headstart.transfer.passes import Pass, examine, extract
+from headstart.images import modality as image_modality
+from headstart.images import preprocess
+from headstart.images.augmentation import LIGHT, STANDARD
+from headstart.images.decode import decode
+from headstart.images.preprocess import prepare
+from headstart.transfer.passes import Output, Pass, View, examine, extract
+from headstart.transfer.shards import Kind
 from headstart.transfer.store import FeatureStore
 
 Start = Callable[[], Engine]
@@ -242,3 +250,103 @@ def known_rows(
     with FeatureStore(tmp_path_factory.mktemp("store")) as store:
         found = rows(run(sorted(pattern_pictures.rglob("0[0-2].jpg")), store, choice), store)
         return {digest: row.copy() for digest, row in found.items()}
+
+
+# -- other outputs and other views ---------------------------------------------------------------------------
+
+
+class Means:
+    """An engine whose "means" are the input's mean colours, and that counts what it is asked."""
+
+    key: ClassVar = {"engine": "means"}
+
+    def __init__(self) -> None:
+        self.inputs: list[np.ndarray] = []
+
+    def run(self, inputs, wanted):  # type: ignore[no-untyped-def]
+        for key, pixels in inputs:
+            self.inputs.append(pixels)
+            yield key, {name: pixels.mean((0, 1), dtype=np.float32) for name in wanted}
+
+
+def means(
+    source: object, store: FeatureStore, engine: Means, *views: View | None, dtype: Kind = "float16"
+) -> Pass:
+    dataset = data.open(source)  # type: ignore[arg-type]
+    card = backbones.card("efficientnet_lite0")
+    output = Output("means", 3, dtype)
+    return extract(
+        dataset, store, card, engine.key, lambda: engine, output=output, views=views, progress=False
+    )
+
+
+def test_any_output_of_any_view_is_kept_in_a_space_of_its_own(
+    tmp_path: Path, write_pictures: Callable[..., Path], store: FeatureStore
+) -> None:
+    root, engine = write_pictures(tmp_path / "p", across=3, along=2), Means()
+    views = [None, View(STANDARD, 0, 0), View(STANDARD, 0, 1), View(STANDARD, 1, 0), View(LIGHT, 0, 0)]
+    found = means(root, store, engine, *views)
+    assert (found.computed, len(engine.inputs), len(set(found.spaces))) == (25, 25, 5)
+    digests = [facts.digest for facts in found.facts]
+    rows = [store.rows(space, digests)[np.arange(5)] for space in found.spaces]
+    assert all(each.dtype == np.float16 and each.shape == (5, 3) for each in rows)
+    assert not any(np.array_equal(rows[n], rows[m]) for n in range(5) for m in range(n))
+    again = means(root, store, engine, *views)
+    assert (again.computed, again.spaces, again.facts) == (0, found.spaces, found.facts)
+    assert means(root, store, engine, None, dtype="float32").space not in found.spaces
+
+
+def test_views_can_be_added_and_depend_on_the_content_alone(
+    tmp_path: Path, write_pictures: Callable[..., Path], store: FeatureStore
+) -> None:
+    files = sorted(write_pictures(tmp_path / "p", across=4).rglob("*.jpg"))
+    first = means(files[2:], store, Means(), View(STANDARD, 7, 0))
+    before = rows(first, store)
+    engine = Means()
+    second = means(files, store, engine, View(STANDARD, 7, 0), View(STANDARD, 7, 1))
+    assert second.computed == len(engine.inputs) == 2 + 4
+    after = rows(second, store)
+    assert all(np.array_equal(after[digest], row) for digest, row in before.items())
+
+
+def test_a_known_item_is_decoded_once_for_all_its_views(
+    tmp_path: Path, write_pictures: Callable[..., Path], store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_pictures(tmp_path / "p", across=3)
+    age(root)
+    examine(data.open(root), store, progress=False)
+    decoded = []
+    for module in (preprocess, image_modality):
+        monkeypatch.setattr(module, "decode", lambda *a, **k: decoded.append(1) or decode(*a, **k))
+    found = means(root, store, Means(), *(View(STANDARD, 0, number) for number in range(5)))
+    assert found.computed == 15
+    assert len(decoded) == 3
+
+
+def test_unreadable_items_have_no_views(
+    tmp_path: Path, write_pictures: Callable[..., Path], store: FeatureStore
+) -> None:
+    root = write_pictures(tmp_path / "p", across=2)
+    (root / "across" / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    found = means(root, store, Means(), None, View(STANDARD, 0, 0))
+    assert found.computed == 4
+    assert [facts.error is None for facts in found.facts] == [True, True, False]
+    assert store.rows(found.spaces[1], [facts.digest for facts in found.facts]).missing == [2]
+
+
+def test_every_depth_in_one_pass(pattern_pictures: Path, store: FeatureStore) -> None:
+    backbone = backbones.load("efficientnet_lite0").at(64)
+    depths = Depths(backbone)
+    chosen = choose(backbone.card, lambda: depths, engine="torch", precision="fp32", outputs=("depths",))
+    dataset = data.open(sorted(pattern_pictures.rglob("0[0-2].jpg")))
+    found = extract(
+        dataset, store, backbone.card, chosen.key, chosen.start,
+        output=Output("depths", depths.width), progress=False,
+    )  # fmt: skip
+    X, _, missing = store.read(found.space, [facts.digest for facts in found.facts])
+    assert missing == []
+    assert X.shape == (9, depths.width)
+    pixels = prepare(dataset.items[4].source, backbone.card.preprocess, "torch")
+    with torch.inference_mode():
+        expected = depths(torch.from_numpy(pixels[None]))[0].numpy()
+    assert np.allclose(X[4], expected, rtol=1e-3, atol=1e-3)

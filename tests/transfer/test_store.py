@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.errors import StorageError
+from headstart.errors import OptionError, StorageError
 from headstart.transfer.store import FeatureStore
 
 WIDTH = 8
@@ -318,3 +318,96 @@ def test_any_history_reads_back(
         expected = [rows_of(digest, first[digest]) for digest in asked if digest in first]
         assert np.array_equal(X, np.concatenate(expected)) if expected else len(X) == 0
         assert item.tolist() == [n for n, digest in enumerate(asked) for _ in range(first.get(digest, 0))]
+
+
+# -- other numbers than float32, and rows that stay on the disk ----------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    dtype=st.sampled_from(["float32", "float16", "uint8"]),
+    shards=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    asked=st.lists(st.integers(0, 19), max_size=30),
+)
+def test_lazy_rows_are_the_stored_rows(
+    tmp_path_factory: pytest.TempPathFactory, dtype: str, shards: list[int], asked: list[int]
+) -> None:
+    count = sum(shards)
+    X = np.random.default_rng(count).integers(0, 256, (count, WIDTH)).astype(dtype)
+    with FeatureStore(tmp_path_factory.mktemp("store")) as store:
+        space = store.space({"dtype": dtype})
+        first = 0
+        for size in shards:
+            with store.writer(space, WIDTH, dtype) as writer:
+                for number in range(first, first + size):
+                    writer.put(f"{number}", X[number])
+            first += size
+        rows = store.rows(space, [f"{number}" for number in range(20)])
+        assert (len(rows), rows.dtype, rows.missing) == (20, np.dtype(dtype), list(range(count, 20)))
+        there = np.array([number for number in asked if number < count], np.int64)
+        gathered = rows[there]
+        assert gathered.dtype == dtype
+        assert np.array_equal(gathered, X[there])
+        if len(there) < len(asked):
+            with pytest.raises(StorageError, match="a stored row for each item"):
+                rows[np.array(asked)]
+        read, _, _ = store.read(space, [f"{number}" for number in range(count)])
+        assert read.dtype == np.float32
+        assert np.array_equal(read, X.astype(np.float32))
+
+
+def test_gathered_rows_can_be_changed_without_harm(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path) as store:
+        rows = store.rows(fill(store, ["a", "b"]), ["a", "b"])
+        batch = rows[np.array([1, 1])]
+        batch += 1
+        assert np.array_equal(rows[np.array([1])], rows_of("b"))
+
+
+def test_float16_saturates_instead_of_overflowing(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path) as store:
+        space = store.space({"backbone": "loud"})
+        with store.writer(space, 4, np.float16) as writer:
+            writer.put("a", np.array([[1e6, -np.inf, 65_504, 0.1]], np.float32))
+        X, _, missing = store.read(space, ["a"])
+        assert missing == []
+        assert X[0, :3].tolist() == [65_504, -65_504, 65_504]
+        assert X[0, 3] == pytest.approx(0.1, rel=1e-3)
+        assert store.info()["spaces"][0]["bytes"] == 8
+
+
+def test_lazy_rows_are_checked_and_what_is_damaged_is_missing(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path) as store:
+        space = store.space({"backbone": "toy"})
+        with store.writer(space, WIDTH, "float16") as writer:
+            for digest in "abc":
+                writer.put(digest, rows_of(digest))
+        shard = next(tmp_path.rglob("*.f16"))
+        content = bytearray(shard.read_bytes())
+        content[2 * WIDTH + 1] ^= 1
+        shard.write_bytes(content)
+        assert store.rows(space, list("abc")).missing == [1]
+        assert store.stored(space) == {"a", "c"}
+
+
+def test_rows_that_are_refused(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path) as store:
+        space = fill(store, ["a"], count=2)
+        with pytest.raises(OptionError, match="one row each"):
+            store.rows(space, ["a"])
+        with pytest.raises(OptionError, match="float32, float16, uint8"):
+            store.writer(space, WIDTH, "float64")
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [("float16", "f16"), ("uint8", "u8")])
+def test_orphans_of_every_kind_are_cleared(tmp_path: Path, dtype: str, suffix: str) -> None:
+    with FeatureStore(tmp_path) as store:
+        space = store.space({"backbone": "toy"})
+        with store.writer(space, WIDTH, dtype) as writer:
+            writer.put("a", np.ones((1, WIDTH)))
+        store._db.execute("PRAGMA user_version = 1")  # as an older headstart left it
+    with FeatureStore(tmp_path) as store:
+        (shard,) = tmp_path.rglob(f"*.{suffix}")
+        os.utime(shard, (1, 1))
+        store.clear()
+        assert not shard.exists()
