@@ -101,7 +101,7 @@ def plan_in_words(made: Candidate) -> str:
 
 def _kept(made: Candidate) -> str:
     cut, blocks = made.card.blocks[-1], len(made.card.blocks)
-    return f"All {blocks} blocks" if made.trial.name == "probe" else f"The {blocks} blocks up to {cut}"
+    return f"The {blocks} blocks up to {cut}" if made.gathered.cut else f"All {blocks} blocks"
 
 
 def commands(dataset: Dataset) -> str:

@@ -42,6 +42,7 @@ class Gathered:
         card: The backbone's card.
         engine: What the features depend on beside the weights, {str: str}.
         computed: How many items went through the network; the store knew the rest, int.
+        cut: Whether late blocks were cut off, so that the features leave an earlier one. Defaults to False.
     """
 
     dataset: Dataset
@@ -50,6 +51,7 @@ class Gathered:
     card: Card
     engine: dict[str, str]
     computed: int
+    cut: bool = False
 
     @property
     def digest(self) -> str:
@@ -135,7 +137,8 @@ def gather(
         return network if cut is None else network.cut(cut)
 
     card = backbones.card(name, offline=offline)
-    if cut not in (None, card.blocks[-1]) or size not in (None, card.preprocess.size):
+    is_cut = cut not in (None, card.blocks[-1])
+    if is_cut or size not in (None, card.preprocess.size):
         card = load().card
     choice = choose(
         card,
@@ -146,7 +149,8 @@ def gather(
     )
     result = extract(dataset, store, card, choice.key, choice.start, progress=progress)
     rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
-    return _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
+    found = _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
+    return replace(found, cut=is_cut)
 
 
 def _usable(

@@ -152,7 +152,7 @@ def _plan(
     folds: int | str | None,
 ) -> dict[str, Any]:
     return {
-        "strategy": "freeze-all",
+        "strategy": "cut-early" if gathered.cut else "freeze-all",
         "backbone": gathered.card.name,
         "cut": gathered.card.blocks[-1],
         "input_size": gathered.card.preprocess.size,
