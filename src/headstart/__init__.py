@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
     from headstart.fitting import rank_backbones as rank_backbones
+    from headstart.fitting.distilling import distill as distill
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
     from headstart.fitting.tuning import tune as tune
@@ -41,6 +42,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
     "data": ("headstart.data", None),
+    "distill": ("headstart.fitting.distilling", "distill"),
     "ensemble": ("headstart.fitting.ensembles", "ensemble"),
     "errors": ("headstart.errors", None),
     "evaluate": ("headstart.fitting", "evaluate_model"),
@@ -60,6 +62,7 @@ __all__ = [
     "Model",
     "backbones",
     "data",
+    "distill",
     "ensemble",
     "errors",
     "evaluate",

@@ -14,6 +14,7 @@ from headstart.cli import (
     compare,
     demo,
     diagnose,
+    distill,
     doctor,
     evaluate,
     export,
@@ -48,7 +49,20 @@ def _start(
     common.start()
 
 
-for command in (inspect, plan, tune, fit, evaluate, predict, compare, export, diagnose, demo, doctor):
+for command in (
+    inspect,
+    plan,
+    tune,
+    fit,
+    evaluate,
+    predict,
+    compare,
+    export,
+    distill,
+    diagnose,
+    demo,
+    doctor,
+):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")

@@ -19,6 +19,7 @@ from headstart.evaluation.charts import (
     roc_chart,
 )
 from headstart.evaluation.committee import Committee, committee_section
+from headstart.evaluation.distillation import Distilled, distillation_section
 from headstart.evaluation.label_errors import LabelIssue
 from headstart.evaluation.label_metrics import LabelsEvaluation
 from headstart.evaluation.results import Abstention, Evaluation
@@ -61,6 +62,7 @@ class ReportInput:
         label_issues: Ranked by `find_label_issues`; those that are likely are shown. Defaults to ().
         trials: What was tried on the way to the model. Defaults to ().
         committee: The members of the model, alone and together. Defaults to None.
+        distilled: The model beside its teacher. Defaults to None: it had none.
         thumbnail: Gives a small JPEG of an item by its name, or None. Defaults to None.
     """
 
@@ -77,6 +79,7 @@ class ReportInput:
     label_issues: Sequence[LabelIssue] = ()
     trials: Sequence[Trial] = ()
     committee: Committee | None = None
+    distilled: Distilled | None = None
     thumbnail: Callable[[str], bytes | None] | None = None
 
     @property
@@ -306,6 +309,11 @@ def members(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return committee_section(report.committee)
 
 
+def teacher(report: ReportInput) -> tuple[str, list[Markup]] | None:
+    """The model beside its teacher: size, speed, accuracy."""
+    return distillation_section(report.distilled)
+
+
 def tried(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """What was tried on the way to the model, with training curves."""
     return trials_section(report.trials)
@@ -324,6 +332,7 @@ def making(report: ReportInput) -> tuple[str, list[Markup]] | None:
 
 
 SECTIONS: tuple[Section, ...] = (
+    teacher,
     mistakes,
     classes,
     curves,

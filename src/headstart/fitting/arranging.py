@@ -76,7 +76,7 @@ def arrange(gathered: Gathered, *, folds: bool, val_share: float, seed: int) -> 
         The arrangement.
     """
     dataset = gathered.dataset
-    pairs = _duplicates(gathered, dataset)
+    pairs = duplicates(gathered)
     group = _groups(dataset, pairs)
     dataset = _with_groups(dataset, group)
     if folds:
@@ -116,10 +116,11 @@ def _undecided_to_train(dataset: Dataset) -> Dataset:
     return dataset.with_splits([item.split or "train" for item in dataset])
 
 
-def _duplicates(gathered: Gathered, dataset: Dataset) -> list[Duplicate]:
+def duplicates(gathered: Gathered) -> list[Duplicate]:
+    """Return the items that are the same: by their bytes, or by fingerprint and features."""
     digests = [facts.digest for facts in gathered.facts]
     prints = [facts.fingerprint for facts in gathered.facts]
-    pairs = find_duplicates(digests, prints, [item.split for item in dataset])
+    pairs = find_duplicates(digests, prints, [item.split for item in gathered.dataset])
     if not any(pair.kind == "near" for pair in pairs):
         return pairs
     pooled = gathered.features.pool(gathered.features.X)

@@ -18,7 +18,7 @@ from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 from headstart.engines.precision import Precision
 from headstart.errors import DataError
 from headstart.files import atomic_file, digest_bytes
-from headstart.fitting.heads import fitting_loss, load_head, read_head
+from headstart.fitting.heads import Scale, fitting_loss, load_head, read_head
 from headstart.progress import Say
 from headstart.training import lora
 from headstart.training.initialisation import initialise
@@ -113,7 +113,7 @@ def fine_tune(
             "items to check the training on", "no val part", "add some, or give a val split in the data"
         )
     plan.check(gathered.card.name, backbones.card(plan.backbone, offline=offline).blocks)
-    plan, scale = fitting_loss(plan, arrangement)
+    plan, scale = fitting_loss(plan, arrangement) if targets is None else (plan, Scale())
     backbone = starting_backbone(plan, offline=offline)
     if plan.settings.lora and plan.changes_backbone:
         say(lora.add(backbone, plan))

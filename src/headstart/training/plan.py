@@ -286,6 +286,12 @@ class Plan:
                 seen = f"{phase.views} views of each picture, computed once"
             epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
             said.append(f"Phase {number} ({phase.name}): {epochs} of {what}, learning rates {rates}, {seen}.")
+        if self.settings.loss == "distillation":
+            hard = f", and the labels where there are any (alpha {self.settings.alpha:g})"
+            said.append(
+                f"It learns what a teacher answers, at temperature {self.settings.temperature:g}"
+                f"{hard if self.settings.alpha else ''}."
+            )
         if self.settings.lora and self.changes_backbone:
             said.append(f"The blocks learn through LoRA adapters of rank {self.settings.lora} alone.")
         if self.minutes is not None:
