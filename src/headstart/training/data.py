@@ -77,6 +77,7 @@ def check(data: TrainingData, plan: Plan, say: Say) -> None:
     for what, items in (("train", data.train), ("validate", data.val)):
         if not len(items):
             raise DataError(f"items to {what} on", "none", "add some, or change the split")
+    _check_targets(data, plan)
     if not plan.phases:
         raise OptionError(
             "a plan with phases", f"{plan.strategy} without any", "fit a head on cached features"
@@ -89,6 +90,19 @@ def check(data: TrainingData, plan: Plan, say: Say) -> None:
         for missing, where in ((seen - checked, "validation"), (checked - seen, "training")):
             if missing:
                 say(f"Not among the {where} items: {', '.join(names[c] for c in sorted(missing))}.")
+
+
+def _check_targets(data: TrainingData, plan: Plan) -> None:
+    y, needed = data.y, int(max(data.train.max(), data.val.max())) + 1
+    fix = "make the targets anew from the data"
+    if len(y) < needed:
+        raise DataError("a target for each item", f"{len(y)} for {needed} items", fix)
+    # A distillation's targets are what a teacher says, and maybe the labels behind it.
+    parts = (1, 2) if plan.settings.loss == "distillation" else (1,)
+    if y.ndim == 2 and y.shape[1] not in [part * data.classes for part in parts]:
+        raise DataError(f"targets with {data.classes} columns", f"the shape {y.shape}", fix)
+    if y.ndim == 1 and np.issubdtype(y.dtype, np.integer) and y.max() >= max(2, data.classes):
+        raise DataError(f"classes from 0 to below {data.classes}", str(y.max()), fix)
 
 
 def class_weights(data: TrainingData) -> Tensor:

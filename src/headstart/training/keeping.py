@@ -63,7 +63,7 @@ class Keeper:
         self._tracker = Tracker(plan, plan.strategy if run is None else run.name, say)
 
     def due(self) -> bool:
-        """Whether it is time for a checkpoint; on a slow disk, saving takes a fiftieth of the time at most."""
+        """Whether it is time for a checkpoint: saving takes a fiftieth of the time at most."""
         wait = max(self._every, 50 * self.seconds) if self._every > 0 else 0.0
         return time.monotonic() - self._saved >= wait
 
