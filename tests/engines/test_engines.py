@@ -16,7 +16,7 @@ from headstart import backbones
 from headstart.backbones import Card, Preprocess
 from headstart.backbones.backbone import Backbone
 from headstart.engines.choosing import choose
-from headstart.engines.conversion import convert, int8_ir, ir_path, backbone_ir, save_ir
+from headstart.engines.conversion import backbone_ir, convert, int8_ir, ir_path, save_ir
 from headstart.engines.openvino_engine import OpenVinoEngine, has_bf16, read_ir
 from headstart.engines.torch_engine import TorchEngine
 from headstart.errors import ArtefactError, OptionError
@@ -66,6 +66,39 @@ def test_openvino_in_fp32_is_torch() -> None:
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
     with torch.inference_mode():
         assert np.allclose(expected, backbone(torch.from_numpy(inputs))[1].numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Squares(nn.Module):
+    """Two results that are no backbone's."""
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = pixels.float().mean((1, 2))
+        return x, x.square()
+
+
+def test_any_network_may_name_its_outputs() -> None:
+    inputs, names = pixels(5), ("means", "squares")
+    choices = [
+        choose(toy().card, Squares, engine=engine, precision="fp32", outputs=names) for engine in ENGINES
+    ]
+    for choice in choices:
+        engine = choice.start()
+        assert engine.outputs == names  # type: ignore[attr-defined]
+        for (_, found), value in zip(engine.run(enumerate(inputs), names), inputs, strict=True):
+            means = value.mean((0, 1))
+            assert np.allclose(found["means"], means, rtol=1e-3)
+            assert np.allclose(found["squares"], means**2, rtol=1e-3)
+
+
+def test_a_cut_another_size_and_other_outputs_are_other_files() -> None:
+    backbone = toy()
+    cards = [backbone.card, backbone.cut("stem").card, backbone.at(48).card]
+    outputs = (("grid", "features"), ("depths",))
+    paths = {ir_path(card, kind, names) for card in cards for kind in ("fp32", "int8") for names in outputs}
+    assert len(paths) == 12
+    assert backbone_ir(backbone.cut("stem").card, lambda: backbone.cut("stem")) in paths
+    engine = OpenVinoEngine(ir_path(backbone.cut("stem").card))
+    assert engine.one(pixels(1)[0], ("features",))["features"].shape == (8,)
 
 
 def test_keys_and_order_are_kept() -> None:

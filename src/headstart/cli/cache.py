@@ -18,10 +18,12 @@ def info(json: common.JsonOption = False) -> int:
 
     with FeatureStore() as store:
         found = store.info()
-    table = Table("backbone", "engine", "precision", "items", "MB", title=found["folder"])
+    table = Table("backbone", "output", "view", "engine", "precision", "items", "MB", title=found["folder"])
     for space in found["spaces"]:
         about = space["description"]
-        columns = [str(about.get(key, "")) for key in ("backbone", "engine", "precision")]
+        columns = [str(about.get(key, "")) for key in ("backbone", "output", "view", "engine", "precision")]
+        if isinstance(about.get("view"), dict):
+            columns[2] = f"distorted, {about['view']['number']}"
         table.add_row(*columns, f"{space['items']:,}", f"{space['bytes'] / 1e6:.1f}")
     common.console(json).print(table)
     common.tell(f"{found['bytes'] / 1e6:.1f} MB of at most {found['limit'] / 1e9:.1f} GB")
