@@ -19,6 +19,7 @@ from headstart.pages import Cell, Markup, paragraph, table
 T = TypeVar("T")
 Found = Evaluation | LabelsEvaluation | NumberEvaluation
 TOGETHER = "together"
+_CALIBRATED_ON = {"validation": "the validation items", "cross-validation": "the answers of cross-validation"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Committee:
         }
         scores[TOGETHER] = {split: score_of(together[split])[0] for split in splits}
         found = [member[splits[0]] for member in members]
-        words = f"{agreement(found)} All of them together were calibrated on {calibrated_on}."
+        items = _CALIBRATED_ON.get(calibrated_on, f"the items of {calibrated_on}")
+        words = f"{agreement(found)} Their mean was calibrated once more, on {items}."
         return cls(scores, words)
 
 

@@ -348,6 +348,7 @@ def _member(model: Model) -> Member:
 def _name(model: Model) -> str:
     strategy = model.plan.get("strategy", "freeze-all")
     made = "" if strategy == "freeze-all" else f", {strategy}"
+    made += f", from {start}" if (start := model.plan.get("head_start")) else ""
     seed = f", seed {model.plan['seed']}" if "seed" in model.plan else ""
     return f"{model.head.kind} head on {model.backbone.name}{made}{seed}"
 
@@ -374,8 +375,16 @@ def _report(
     facts = [(f"Member {number}", _name(model)) for number, model in enumerate(models, 1)]
     own = models[0].report
     if isinstance(own, Report):
-        content = replace(own.content, evaluations=evaluations, plan=plan, facts=facts, trials=())
-        return Report(replace(content, committee=committee), own.rows)
+        content = replace(
+            own.content,
+            evaluations=evaluations,
+            plan=plan,
+            facts=facts,
+            commands="\n".join(own.content.commands.splitlines()[1:]),  # without how to fit the first
+            trials=(),
+            committee=committee,
+        )
+        return Report(content, own.rows)
     content = ReportInput(
         title=dataset.root.name if dataset.root else "An ensemble",
         evaluations=evaluations,

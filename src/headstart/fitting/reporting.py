@@ -149,6 +149,8 @@ def build_model(
     model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
     model.report = _report(made, trials, seconds)
     say(model.report.headline)
+    for note in contamination(fitted, gathered.card):
+        say(note)
     return model
 
 
