@@ -78,11 +78,8 @@ class Squares(nn.Module):
 
 def test_any_network_may_name_its_outputs() -> None:
     inputs, names = pixels(5), ("means", "squares")
-    choices = [
-        choose(toy().card, Squares, engine=engine, precision="fp32", outputs=names) for engine in ENGINES
-    ]
-    for choice in choices:
-        engine = choice.start()
+    for name in ("torch", "openvino"):
+        engine = choose(toy().card, Squares, engine=name, precision="fp32", outputs=names).start()
         assert engine.outputs == names  # type: ignore[attr-defined]
         for (_, found), value in zip(engine.run(enumerate(inputs), names), inputs, strict=True):
             means = value.mean((0, 1))
