@@ -55,6 +55,9 @@ def run(
     plan: Annotated[
         Path | None, typer.Option(help="Follow this plan, a JSON file: headstart plan DATA -o FILE.")
     ] = None,
+    lora: Annotated[
+        int, typer.Option(help="Rank of LoRA adapters: a transformer's blocks learn through these alone.")
+    ] = 0,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Also train from random numbers, and say which won.")
     ] = False,
@@ -97,6 +100,7 @@ def run(
         "offline": offline,
         "minutes": minutes,
         "plan": None if plan is None else read_plan(plan),
+        "lora": lora,
         "scratch": scratch,
         "guard": guard,
         "run": output.with_name(f"{output.name}.run"),

@@ -109,8 +109,8 @@ def distillation_section(found: Distilled | None) -> tuple[str, list[Markup]] | 
     figures = table(columns, rows)
     same, alone = (f"{100 * share:.1f}\u00a0%" for share in (found.agreement, found.alone))
     notes = [
-        f"Measured here with OpenVINO, one item at a time. {_sentence(found.comparison.verdict)} They give the "
-        f"same answer about {same} of the items. A head that the labels alone taught, on the student's "
+        f"Measured here with OpenVINO, one item at a time. {_sentence(found.comparison.verdict)} They give "
+        f"the same answer about {same} of the items. A head that the labels alone taught, on the student's "
         f"network as it was before, is right in {alone}."
     ]
     if found.unlabelled:
@@ -148,7 +148,10 @@ def _picture(found: Distilled, figures: Markup) -> Markup:
         axes.set_xlim(0, 1.35 * max(*values, 1e-9))
         axes.set_title(name, color=MUTED, fontsize=10, loc="left")
         for height, value in zip((1, 0), values, strict=True):
-            axes.text(value, height, f" {form.format(value)}", va="center", color=INK, fontsize=9)
+            axes.annotate(
+                form.format(value), (value, height), (5, 0),
+                textcoords="offset points", va="center", color=INK, fontsize=9,
+            )  # fmt: skip
     return chart(figure, f"Bars of accuracy, size and time of teacher and student. {found.words}", figures)
 
 

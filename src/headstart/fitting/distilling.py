@@ -39,6 +39,7 @@ from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
     from headstart.backbones import Card
+    from headstart.transfer.cost import Cost
 
 STUDENT = "efficientnet_lite0"
 
@@ -280,8 +281,9 @@ def _joined(first: Gathered, second: Gathered) -> Gathered:
 def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: FeatureStore, say: Say) -> Plan:
     """Plan the student's training: as for any network, but towards the teacher's answers."""
     strategy = pupil.strategy or (None if card.pretrained else "scratch")
-    own = floor.gathered.card
+    own, val = floor.gathered.card, len(floor.arrangement.val)
     plan = Plan("freeze-all", own.name, own.blocks[-1], own.preprocess.size, seed=pupil.seed)
+    cost: Cost | None = None
     if strategy != "freeze-all":
         evidence, cost = measure(
             floor.gathered, floor.arrangement, store,
@@ -299,7 +301,8 @@ def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: Feature
     taught = replace(settings, loss="distillation", temperature=pupil.temperature, alpha=pupil.alpha)
     if pupil.epochs is not None:
         plan = plan.replace(phases=tuple(replace(phase, epochs=pupil.epochs) for phase in plan.phases))
-    return plan.replace(settings=taught)
+    minutes = None if cost is None else round(cost.minutes(plan, items, val), 2)
+    return plan.replace(settings=taught, minutes=minutes)
 
 
 def _reported(
@@ -338,7 +341,10 @@ def _reported(
     )
     say(found.words)
     if isinstance(model.report, Report):
-        model.report = replace(model.report, content=replace(model.report.content, distilled=found))
+        content = model.report.content
+        again = content.commands.replace("headstart fit", "headstart distill TEACHER", 1)
+        content = replace(content, distilled=found, commands=again)
+        model.report = replace(model.report, content=content)
     return model
 
 

@@ -46,6 +46,7 @@ def fit(
     guard: bool = True,
     run: Path | str | None = None,
     resume: bool = False,
+    lora: int = 0,
     say: Say = quiet,
     store: FeatureStore | None = None,
 ) -> Model:
@@ -82,6 +83,8 @@ def fit(
         guard: Whether the head on the frozen network may win. Defaults to True.
         run: Folder of checkpoints and of the training's history. Defaults to None: neither is kept.
         resume: Whether to go on with the training in `run`. Defaults to False.
+        lora: Rank of the adapters through which a transformer's blocks learn, int; it makes "fine-tune-late"
+            the default strategy. Defaults to 0: the blocks themselves are trained.
         say: Called with a line of text at each step. Defaults to saying nothing.
         store: The feature store. Defaults to the one in the cache.
 
@@ -106,7 +109,7 @@ def fit(
     require(("sklearn", "scipy", "torch"), "train", "fitting")
     head = head if plan is None else plan.head
     _check(head, folds, val_share, class_weight)
-    wish = Wish(strategy, minutes, plan, scratch, guard, None if run is None else Path(run), resume)
+    wish = Wish(strategy, minutes, plan, scratch, guard, None if run is None else Path(run), resume, lora)
     backbone = _same_backbone(backbone, wish.backbone)
     dataset = open_labelled(source, target)
     _check_head(head, class_weight, dataset.target)

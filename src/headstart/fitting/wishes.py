@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart import backbones
 from headstart.engines.precision import Precision
 from headstart.errors import OptionError
 from headstart.files import write_json
@@ -16,6 +17,7 @@ from headstart.fitting.finetuning import Tuned, fine_tune
 from headstart.fitting.planning import check, measure
 from headstart.fitting.strategies import Candidate, train_all
 from headstart.progress import Say
+from headstart.training import lora
 from headstart.training.checkpoints import FOLDER
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer import planner
@@ -41,6 +43,7 @@ class Wish:
         guard: Whether the probe may win.
         run: Folder of checkpoints and history, or None.
         resume: Whether to go on with what is there.
+        lora: Rank of the adapters through which blocks learn, int. Defaults to 0: they learn themselves.
 
     Raises:
         OptionError: They do not fit together.
@@ -53,9 +56,17 @@ class Wish:
     guard: bool
     run: Path | None
     resume: bool
+    lora: int = 0
 
     def __post_init__(self) -> None:
         check(self.minutes, self.strategy)
+        if self.lora < 0:
+            raise OptionError("a LoRA rank of 0 or more", str(self.lora), "use 8, or leave it out")
+        frozen = self.plan is not None and not self.plan.changes_backbone
+        if self.lora and (frozen or self.strategy in ("freeze-all", "cut-early", "scratch")):
+            fix = "use fine-tune-late or fine-tune-all, or leave LoRA out"
+            received = "a plan without any" if frozen else str(self.strategy)
+            raise OptionError("pretrained blocks that learn through LoRA adapters", received, fix)
         if self.plan is not None and self.strategy is not None:
             raise OptionError("a plan or a strategy", "both", "leave one of them out")
         if self.resume and (self.run is None or not (self.run / PLANS).is_file()):
@@ -64,7 +75,7 @@ class Wish:
 
     def __bool__(self) -> bool:
         asked = self.plan is not None or self.strategy is not None or self.minutes is not None
-        return asked or self.scratch or self.resume
+        return asked or self.scratch or self.resume or self.lora > 0
 
     @cached_property
     def written(self) -> list[Plan]:
@@ -157,6 +168,11 @@ def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
     """Return what to do, in order: as it was planned before, as it was given, or planned now."""
     if wish.resume:
         return wish.written
+    strategy = wish.strategy
+    if wish.lora:  # what cannot have adapters is told before anything is measured
+        card = floor.gathered.card
+        lora.attention_layers(backbones.load(card.name, offline=bench.offline), card.blocks)
+        strategy = strategy or "fine-tune-late"
     plans = [wish.plan] if wish.plan is not None else []
     if wish.plan is None or wish.scratch:
         evidence, cost = measure(
@@ -170,17 +186,25 @@ def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
             say=bench.say,
         )
         if wish.plan is None:
-            made = planner.plan(evidence, cost, minutes=wish.minutes, strategy=wish.strategy, seed=bench.seed)
+            made = planner.plan(evidence, cost, minutes=wish.minutes, strategy=strategy, seed=bench.seed)
             plans.append(made)
             for reason in made.evidence["reasons"]:
                 bench.say(reason)
         scratch = planner.plan(evidence, cost, strategy="scratch", seed=bench.seed)
         if plans[0].strategy != "scratch" and (wish.scratch or _both_fit(plans[0], scratch, wish)):
             plans.append(scratch)
+    plans = [_adapted(plan, wish.lora) for plan in plans]
     if wish.run is not None:
         wish.run.mkdir(parents=True, exist_ok=True)
         write_json(wish.run / PLANS, [plan.to_json() for plan in plans])
     return plans
+
+
+def _adapted(plan: Plan, rank: int) -> Plan:
+    """Return the plan with LoRA adapters, where it trains pretrained blocks."""
+    if not rank or plan.strategy == "scratch":
+        return plan
+    return plan.replace(settings=replace(plan.settings, lora=rank))
 
 
 def _both_fit(plan: Plan, scratch: Plan, wish: Wish) -> bool:

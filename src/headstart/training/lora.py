@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,26 +47,44 @@ def add(backbone: Backbone, plan: Plan) -> str:
         'LoRA of rank 8 in layer9 to layer12: 49,152 weights learn instead of 7,102,464'
     """
     require(("peft",), "train", "LoRA adapters")
-    trained = {name for phase in plan.phases for name in phase.trainable}
-    names = [name for name in backbone.blocks if name in trained]
-    blocks = nn.ModuleDict({name: backbone.blocks[name] for name in names})
-    layers = [
-        name
-        for name, module in blocks.named_modules()
-        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in ATTENTION
-    ]
     if plan.strategy == "scratch":
         fix = "leave one of the two out"
         raise OptionError("pretrained weights for LoRA to adapt", "the strategy scratch", fix)
-    if not layers:
-        received = f"{backbone.card.name!r}, which has none in {', '.join(names) or 'no blocks at all'}"
-        fix = "leave LoRA out: with the strategy fine-tune-late the last blocks themselves are trained"
-        raise OptionError("blocks with attention layers to put LoRA adapters into", received, fix)
+    trained = {name for phase in plan.phases for name in phase.trainable}
+    names = [name for name in backbone.blocks if name in trained]
+    layers = attention_layers(backbone, names)
+    blocks = nn.ModuleDict({name: backbone.blocks[name] for name in names})
     before = sum(weight.numel() for weight in blocks.parameters())
     _inject(blocks, layers, plan.settings.lora, plan.seed)
     learning = sum(weight.numel() for name, weight in blocks.named_parameters() if is_adapter(name))
     where = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     return f"LoRA of rank {plan.settings.lora} in {where}: {learning:,} weights learn instead of {before:,}"
+
+
+def attention_layers(backbone: Backbone, names: Sequence[str]) -> list[str]:
+    """Return the layers of some blocks that can have adapters.
+
+    Args:
+        backbone: The network.
+        names: Of the blocks.
+
+    Returns:
+        Names, the block's first, as in "layer1.attention.q_proj".
+
+    Raises:
+        OptionError: There are none.
+    """
+    found = [
+        f"{name}.{inner}"
+        for name in names
+        for inner, module in backbone.blocks[name].named_modules()
+        if isinstance(module, nn.Linear) and inner.rsplit(".", 1)[-1] in ATTENTION
+    ]
+    if not found:
+        received = f"{backbone.card.name!r}, which has none in {', '.join(names) or 'no blocks at all'}"
+        fix = "leave LoRA out: with the strategy fine-tune-late the last blocks themselves are trained"
+        raise OptionError("blocks with attention layers to put LoRA adapters into", received, fix)
+    return found
 
 
 def merge(module: nn.Module) -> None:
