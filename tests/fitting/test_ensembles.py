@@ -170,3 +170,14 @@ def test_agreement_of_labels_label_sets_and_numbers() -> None:
     assert "correlate by -0.33" in agreement(numbers)
     steady = evaluate_numbers(np.arange(4.0), np.arange(4.0), names=names)
     assert "correlate by 1.00" in agreement([steady, steady])
+
+
+@pytest.mark.slow
+def test_dog_breeds_start_from_the_source_classes(data_folder: Path, tmp_path: Path) -> None:
+    source = data_folder / "images" / "dog_breeds120" / "labels.csv"
+    with FeatureStore(tmp_path) as own:
+        model = hs.fit(source, folds=3, store=own)
+    assert model.plan["head_start"] == "source classes"
+    assert model.metrics["cross-validation"]["accuracy"] >= 0.86
+    assert "120 of 120 matched" in dict(report(model).content.facts)["Head"]
+    assert any("contaminated" in note for note in report(model).content.data_notes)
