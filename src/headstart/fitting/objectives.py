@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,14 @@ class Score:
         return cls(data.loss(logits), accuracy, len(data.y))
 
 
-Report = Callable[[int, Score], bool]
-"""Hears of the score so far after each step (fold or epoch, from 1); answers whether it is worth going on."""
+Report = Callable[[int, Score], None]
+"""Hears of the score so far after each step (fold or epoch, from 1); raises `GivenUp` to end the trial."""
+
+TIME_UP = "time was up"
 
 
 class GivenUp(Exception):
-    """The report said that it is not worth going on."""
+    """A trial is not worth going on with, or there is no time for it; says why where that is not plain."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,9 @@ class Objective:
     def __init__(self, task: Task, store: FeatureStore, say: Say = quiet) -> None:
         self.task = task
         self._store, self._say = store, say
-        self._gathered: dict[str, Gathered] = {}
+        self._gathered: dict[tuple[str, str, int], Gathered] = {}
         self._depths: dict[tuple[str, int], dict[str, Features]] = {}
-        self.gathered = self._gather(task.plan.backbone)
+        self.gathered = self._gather(task.plan)
         wanted = self.gathered.dataset
         given = [item.fold for item in wanted]
         by_folds = not task.plan.changes_backbone and (task.folds is not None or None not in given)
@@ -127,14 +130,15 @@ class Objective:
 
     def prepare(self, plan: Plan) -> None:
         """Compute what every trial of a plan's backbone and size needs, so that no trial's time has it."""
-        self._features(plan)
+        if not plan.changes_backbone:
+            self._features(plan)
 
     def __call__(self, plan: Plan, report: Report, deadline: float | None = None) -> Score:
         """Try a plan.
 
         Args:
             plan: What to do.
-            report: Hears of the score after each step.
+            report: Hears of the score after each step, and may end the trial.
             deadline: `time.monotonic()` at which to have stopped, float. Defaults to None.
 
         Returns:
@@ -163,47 +167,48 @@ class Objective:
             logits[held] = data.take(held).logits(head)
             done = np.flatnonzero(folds <= fold)
             score = Score.of(data.take(done), logits[done])
-            if not report(step, score):
-                raise GivenUp
+            report(step, score)
         return score
 
     def _trained(self, plan: Plan, report: Report, deadline: float | None) -> Score:
         from headstart.fitting.finetuning import fine_tune
 
         val = self.arrangement.data.take(self.arrangement.val)
-        steps = iter(range(1, plan.epochs + 1))
-        given_up = False
+        steps = itertools.count(1)
 
-        def on_epoch(line: dict[str, object]) -> bool:
-            nonlocal given_up
-            score = Score(_number(line, "val_loss"), _share(line, "val_accuracy"), len(val.y))
-            given_up = not report(next(steps), score)
-            return not given_up
+        def on_epoch(line: dict[str, Any]) -> bool:
+            report(next(steps), Score(line["val_loss"], line["val_accuracy"], len(val.y)))
+            return True
 
+        gathered = self._gather(plan)
+        arrangement = self.arrangement.with_features(gathered.features)
         tuned = fine_tune(
-            self._gather(plan.backbone),
-            self.arrangement,
+            gathered,
+            arrangement,
             plan,
-            self._probe(plan),
+            self._probe(plan, arrangement),
             self._store,
             deadline=deadline,
             offline=self.task.offline,
-            say=quiet,
             on_epoch=on_epoch,
+            say=quiet,
         )
-        if given_up or (deadline is not None and time.monotonic() > deadline):
-            raise GivenUp
+        for made in (tuned.network, tuned.network.with_suffix(".bin"), tuned.weights):
+            if made is not None:  # the best plan's network is made again, by a fit; many would fill the disk
+                made.unlink(missing_ok=True)
+        if tuned.trained.stopped == TIME_UP:
+            raise GivenUp(TIME_UP)
         return Score.of(val, tuned.logits["validation"])
 
     def _fit(self, data: Labelled, plan: Plan, strength: float) -> Head:
         return data.fit(plan.head, strength, plan.settings.class_weight, self.task.seed)
 
-    def _probe(self, plan: Plan) -> Head | None:
-        """Return the linear head on frozen features that training starts from."""
-        if plan.strategy == "scratch" or plan.head != "linear":
+    def _probe(self, plan: Plan, arrangement: Arrangement) -> Head | None:
+        """Return the head on frozen features that training starts from."""
+        if plan.strategy == "scratch" or plan.head == "centroid":
             return None
         with one_core_each(), silent_solvers():
-            return self._features(plan).take(self.arrangement.train).fit("linear", _PROBE_STRENGTH, None, 0)
+            return self._fit(arrangement.data.take(arrangement.train), plan, _PROBE_STRENGTH)
 
     def _features(self, plan: Plan) -> Labelled:
         """Return the pooled features at a plan's cut: one pass of the network serves all cuts."""
@@ -221,23 +226,25 @@ class Objective:
                 gone = self.gathered.dataset.items[missing[0]].name
                 raise DataError("files that stay as they are during tuning", f"{gone}, changed", "start anew")
             self._depths[key] = found
-        features = self._depths[key][plan.cut]
-        data = self.arrangement.data
-        return replace(data, features=replace(features, group=data.features.group))
+        return self.arrangement.with_features(self._depths[key][plan.cut]).data
 
-    def _gather(self, backbone: str) -> Gathered:
-        if backbone not in self._gathered:
+    def _gather(self, plan: Plan) -> Gathered:
+        """Return the items with features as they leave a plan's frozen network."""
+        key = plan.backbone, plan.cut, plan.size
+        if key not in self._gathered:
             task = self.task
-            self._gathered[backbone] = gather(
+            self._gathered[key] = gather(
                 task.dataset,
                 self._store,
-                backbone=backbone,
+                backbone=plan.backbone,
+                cut=plan.cut,
+                size=plan.size,
                 engine=task.engine,
                 precision=task.precision,
                 offline=task.offline,
                 say=self._say,
             )
-        return self._gathered[backbone]
+        return self._gathered[key]
 
     def _assign_folds(self) -> NDArray[np.int64]:
         items = self.arrangement.refit
@@ -251,13 +258,3 @@ class Objective:
             fix = "add items, or name fewer of them as one group"
             raise DataError("items that do not all belong together", "a single group of them", fix)
         return assign_folds(data, min(self.task.folds or _FOLDS, groups), self.task.seed)
-
-
-def _number(line: dict[str, object], name: str) -> float:
-    value = line.get(name)
-    return float(value) if isinstance(value, int | float) else float("inf")
-
-
-def _share(line: dict[str, object], name: str) -> float | None:
-    value = line.get(name)
-    return float(value) if isinstance(value, int | float) else None

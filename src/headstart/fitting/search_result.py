@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,16 +77,16 @@ class Tuning:
     def headline(self) -> str:
         """The result in one sentence."""
         first, best = self.trials[0], self.best
-        found = f"The best of {len(self.trials)} plans is right {_percent(best.accuracy)} of the time"
-        if best.accuracy is None:
-            found = f"The best of {len(self.trials)} plans has a loss of {best.loss:.4f}"
+        found = f"The best of {len(self.trials)} plans"
+        if best.accuracy is not None:
+            found += f" is right {_percent(best.accuracy)} of the time"
         if best.number == first.number:
             return f"{found}: it is the one that the search began with."
-        if self.metric == "accuracy" and first.accuracy is not None:
-            return f"{found}; the one that the search began with {_percent(first.accuracy)}."
-        if first.loss is not None and best.loss is not None:
-            return f"{found}, with a loss of {best.loss:.4f} instead of {first.loss:.4f}."
-        return f"{found}."
+        if self.metric == "accuracy" and first.accuracy not in (None, best.accuracy):
+            return f"{found}; the one that the search began with, {_percent(first.accuracy)}."
+        before = "" if first.loss is None else f" instead of {first.loss:.4f}"
+        link = " has" if best.accuracy is None else ", with"
+        return f"{found}{link} a loss of {best.loss:.4f}{before}."
 
     def to_json(self) -> dict[str, Any]:
         """Return what was found as a JSON object."""
@@ -159,10 +159,12 @@ def collect(study: Study, folder: Path, name: str, start: Plan, blocks: Blocks) 
     best = _best(trials)
     judged = study.user_attrs["judgement"]
     plan = planned(start, best.values, blocks)
-    tuned = {"trials": len(trials), "judged": judged, "accuracy": best.accuracy, "loss": best.loss}
-    plan = plan.replace(evidence={**plan.evidence, "tuning": tuned})
     metric = study.user_attrs["metric"]
-    return Tuning(folder, name, metric, judged, start, plan, best, trials, _importances(study))
+    found = Tuning(folder, name, metric, judged, start, plan, best, trials, _importances(study))
+    tuned = {"trials": len(trials), "judged": judged, "accuracy": best.accuracy, "loss": best.loss}
+    # The reasons were those of the plan that the search began with.
+    reasons = [f"Tuning on {judged}. {found.headline}"]
+    return replace(found, plan=plan.replace(evidence={**plan.evidence, "reasons": reasons, "tuning": tuned}))
 
 
 def _best(trials: tuple[Tried, ...]) -> Tried:

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from headstart.engines.openvino_engine import available_cores
 from headstart.errors import HeadstartError, OptionError, StorageError
-from headstart.fitting.objectives import GivenUp, Objective, Score, Task
+from headstart.fitting.objectives import TIME_UP, GivenUp, Objective, Score, Task
 from headstart.fitting.search_space import Blocks, Space, in_words, planned
 from headstart.process import tune_process
 from headstart.transfer.store import FeatureStore
@@ -121,7 +121,7 @@ def open_study(folder: Path) -> Study:
         fix = "name another folder with --study, or move that file away"
         raise StorageError("a study, an SQLite database", f"something else at {path}", fix)
     storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _WAIT}}
+        f"sqlite:///{path}", engine_kwargs={"creator": lambda: _connect(path)}
     )
     return optuna.create_study(
         storage=storage,
@@ -131,6 +131,15 @@ def open_study(folder: Path) -> Study:
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=optuna.pruners.NopPruner(),
     )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # A trial is some twenty small writes: with a log they need not each wait for the disk, and a kill still
+    # loses none of them.
+    database = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=NORMAL")
+    return database
 
 
 def check_same(study: Study, about: Mapping[str, Any]) -> None:
@@ -238,13 +247,13 @@ def attempt(trial: Trial, how: Search, objective: Objective) -> float | TrialSta
     started = time.monotonic()
     last: list[Score] = []
 
-    def report(step: int, score: Score) -> bool:
+    def report(step: int, score: Score) -> None:
         last.append(score)
         trial.report(score.value(how.metric), step)
-        in_time = how.deadline is None or time.time() < how.deadline
-        if not in_time:
-            trial.set_user_attr("reason", "time was up")
-        return in_time and (FIRST in trial.user_attrs or not trial.should_prune())
+        if how.deadline is not None and time.time() >= how.deadline:
+            raise GivenUp(TIME_UP)
+        if FIRST not in trial.user_attrs and trial.should_prune():
+            raise GivenUp
 
     outcome: float | TrialState
     try:
@@ -252,7 +261,8 @@ def attempt(trial: Trial, how: Search, objective: Objective) -> float | TrialSta
         left = None if how.deadline is None else time.monotonic() + how.deadline - time.time()
         last.append(objective(plan, report, left))
         outcome = last[-1].value(how.metric)
-    except GivenUp:
+    except GivenUp as end:
+        trial.set_user_attr("reason", str(end))
         outcome = TrialState.PRUNED
     except StorageError:
         raise

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PLAN, PAGE = "best.json", "report.html"
 # Where a time is given and no plan, one is made that so many trials of fit into it.
 _TRIALS_IN_TIME = 10
+_START = "starting plan"
 
 
 def tune(
@@ -128,7 +129,7 @@ def tune(
     try:
         with searching.alone(folder), searching.speaking(folder):
             opened = searching.open_study(folder)
-            plan = plan or _plan_of(opened)
+            plan = _plan_of(opened, plan)
             if plan is None:
                 share = None if minutes is None else minutes / _TRIALS_IN_TIME
                 plan = planning.plan(
@@ -175,9 +176,20 @@ def _metric(metric: Metric | None, dataset: Dataset) -> Metric:
     return metric
 
 
-def _plan_of(study: Study) -> Plan | None:
-    kept = study.user_attrs.get("starting plan")
-    return None if kept is None else Plan.from_json(kept)
+def _plan_of(study: Study, given: Plan | None) -> Plan | None:
+    """Return where a study started, or is to start; None for a new one that was given no plan."""
+    kept = study.user_attrs.get(_START)
+    if kept is None:
+        return given
+    plan = Plan.from_json(kept)
+
+    def does(plan: Plan) -> Plan:
+        return plan.replace(evidence={}, minutes=None)
+
+    if given is not None and does(given) != does(plan):
+        fix = "name another folder with --study, or leave the plan out"
+        raise OptionError("the plan that the study began with", f"another one: {given.words()}", fix)
+    return plan
 
 
 def _blocks(plan: Plan, names: Sequence[str], offline: bool) -> Blocks:
@@ -211,10 +223,11 @@ def _how(
         "data digest": objective.gathered.digest,
         "metric": metric,
         "judgement": judged(objective),
-        "starting plan": plan.to_json(),
         "search space": {name: distribution_to_json(where) for name, where in space.items()},
     }
     check_same(study, about)
+    if _START not in study.user_attrs:
+        study.set_user_attr(_START, plan.to_json())
     return Search(folder, sampler, pruner, metric, space, blocks, seed, deadline)
 
 
