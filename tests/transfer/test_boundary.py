@@ -56,6 +56,15 @@ def _own_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pyte
         monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads only wait for each other in networks as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[FeatureStore]:
     with FeatureStore(tmp_path / "store") as opened:
