@@ -123,8 +123,10 @@ def probe_depths(
         At most `DEPTHS` depths, evenly spread, in order; the last block is always among them.
     """
     found = []
+    # Renumbered, so that folds do not depend on what else there is in the data set.
+    group = np.unique(labelled.features.group, return_inverse=True)[1]
     for block in chosen_depths(tuple(features)):
-        own = replace(features[block], group=labelled.features.group)
+        own = replace(features[block], group=group)
         data = replace(labelled, features=own)
         accuracy, error = _accuracy(data, select(data, "linear", folds=folds, seed=seed).logits)
         pooled = own.pool(own.X)
