@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from toy_training import toy_data, toy_network, toy_plan, with_other
 
 from headstart.errors import DataError, OptionError
-from headstart.training.losses import distillation, loss
 from headstart.training.loop import train
+from headstart.training.losses import distillation, loss
 from headstart.training.plan import HEAD, Phase, Settings
 from headstart.training.validation import scores
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import striped
 from numpy.typing import NDArray
 from toy_training import toy_backbone, toy_plan
 
+from conftest import striped
 from headstart import backbones
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.tensors import digest
@@ -280,7 +280,7 @@ def test_a_merged_network_converts_and_answers_the_same(load: Load) -> None:
 
 
 def test_networks_without_attention_and_random_ones_are_refused(load: Load) -> None:
-    with pytest.raises(OptionError, match="attention layers.*'toy'.*fine-tune-late"):
+    with pytest.raises(OptionError, match=r"attention layers.*'toy'.*fine-tune-late"):
         lora.add(toy_backbone(), toy_plan(lora=4))
     backbone = load("vit")
     with pytest.raises(OptionError, match="attention layers"):
