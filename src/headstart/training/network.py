@@ -10,7 +10,7 @@ from headstart.backbones.backbone import Backbone
 from headstart.errors import OptionError
 from headstart.training.initialisation import initialise
 from headstart.training.lora import has_adapters, is_adapter
-from headstart.training.plan import HEAD, Phase, Plan
+from headstart.training.plan import HEAD, Phase, Plan, Statistics
 
 HIDDEN = 256
 """Units of the hidden layer of the "mlp" head."""
@@ -70,10 +70,14 @@ class Network(nn.Module):
         found[self.backbone.card.blocks[-1]].append(self.backbone.pool)
         return {**found, HEAD: [self.head]}
 
-    def freeze(self, trained: set[str]) -> None:
+    def freeze(self, trained: set[str], statistics: Statistics = "batch") -> None:
         """Let only the named blocks (and the head, by its name) learn; the others use stored statistics.
 
-        In a network with LoRA adapters the named blocks learn through these alone.
+        Where a block has adapters, they learn instead of its weights.
+
+        Args:
+            trained: Names of what learns.
+            statistics: What the batch norms of these use, "batch" or "stored". Defaults to "batch".
         """
         self.requires_grad_(False)
         adapted = has_adapters(self.backbone)
@@ -83,6 +87,9 @@ class Network(nn.Module):
                 for module in modules:
                     for key, weight in module.named_parameters():
                         weight.requires_grad_(_learns(name, key, adapted))
+                if statistics == "stored":
+                    parts = (part for module in modules for part in module.modules())
+                    frozen += [part for part in parts if isinstance(part, nn.modules.batchnorm._BatchNorm)]
             else:
                 frozen += modules
         self._frozen = tuple(frozen)
@@ -113,7 +120,7 @@ def bind(network: Network, plan: Plan, phase: Phase) -> list[dict[str, Any]]:
         OptionError: The plan is for another network.
     """
     plan.check(network.backbone.card.name, network.backbone.card.blocks)
-    network.freeze({*phase.trainable, HEAD})
+    network.freeze({*phase.trainable, HEAD}, plan.settings.statistics)
     groups: list[dict[str, Any]] = []
     for name, modules in network.parts().items():
         if name not in phase.rates:

@@ -28,6 +28,7 @@ Optimiser = Literal["adamw", "adam", "sgd", "nesterov", "adagrad", "rmsprop"]
 Schedule = Literal["constant", "one-cycle", "cosine", "plateau"]
 Loss = Literal["cross-entropy", "binary", "mse", "mae", "mape", "hinge", "kl", "distillation"]
 Precision = Literal["bf16", "fp32"]
+Statistics = Literal["batch", "stored"]
 Initialisation = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal"]
 
 
@@ -60,6 +61,8 @@ class Settings:
         patience: Epochs without a better validation loss after which a phase ends, int; 0 for never.
             Defaults to 0.
         precision: "bf16" (mixed) or "fp32". Defaults to "bf16".
+        statistics: What the batch norms of trained blocks use: those of the "batch", which become the stored
+            ones, or the "stored" ones, which stay. Defaults to "batch".
         initialisation: Of what starts from random numbers. Defaults to "glorot_uniform".
         lora: Rank of the adapters through which a transformer's blocks learn, int; 0 trains the blocks
             themselves. Defaults to 0.
@@ -89,6 +92,7 @@ class Settings:
     cutmix: float = 0.0
     patience: int = 0
     precision: Precision = "bf16"
+    statistics: Statistics = "batch"
     initialisation: Initialisation = "glorot_uniform"
     lora: int = 0
 
@@ -139,6 +143,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "sampling": ("shuffle", "balanced"),
     "precision": get_args(Precision),
+    "statistics": get_args(Statistics),
     "initialisation": get_args(Initialisation),
 }
 
