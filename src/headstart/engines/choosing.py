@@ -110,7 +110,7 @@ def _openvino(
     calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None,
     outputs: tuple[str, ...],
 ) -> Choice:
-    from headstart.engines.conversion import int8_ir, backbone_ir
+    from headstart.engines.conversion import backbone_ir, int8_ir
     from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 
     def start() -> Engine:

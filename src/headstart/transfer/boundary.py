@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
@@ -182,13 +183,14 @@ def boundary_inputs(
     card = replace(network.backbone.card, digest=_digest(network.backbone))
     output = Output("boundary", int(np.prod(shape)), storage)
     choice = choose(card, lambda: network, engine=engine, precision=precision, outputs=("boundary",))
+    engine_once = cache(choice.start)  # for both parts of the items
     started = time.monotonic()
 
     def rows(items: NDArray[np.int64], wanted: Sequence[View | None]) -> list[Rows]:
         some = dataset.take(items.tolist())
         for _ in range(2):  # again for rows that turn out to be damaged: the store forgets them
             done = extract(
-                some, store, card, choice.key, choice.start, output=output, views=wanted, progress=progress
+                some, store, card, choice.key, engine_once, output=output, views=wanted, progress=progress
             )
             digests = [""] * len(dataset)
             for item, facts in zip(items.tolist(), done.facts, strict=True):
