@@ -432,6 +432,46 @@ def test_what_cannot_be_resumed(tmp_path: Path) -> None:
         run(plan, run=tmp_path, resume=True)
 
 
+def test_what_learns_is_the_same_after_resuming(tmp_path: Path) -> None:
+    plan = toy_plan(batch=16)
+
+    def watched(network: Network, seen: dict[tuple[str, int], Any], left: int) -> TrainingData:
+        data = toy_data(plan)
+        plain = data.inputs
+
+        def inputs(phase: Phase) -> Any:
+            given, batch = plain(phase), plain(phase).batch
+
+            def look(items: np.ndarray, epoch: int | None) -> torch.Tensor:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                if epoch is not None:
+                    learning = {name: weight.requires_grad for name, weight in network.named_parameters()}
+                    modes = {name: part.training for name, part in network.named_modules()}
+                    seen[(phase.name, epoch)] = (learning, modes)
+                return batch(items, epoch)
+
+            given.batch = look
+            return given
+
+        return replace(data, inputs=inputs)
+
+    reference, expected = toy_network(plan), {}
+    train(reference, plan, watched(reference, expected, 999))
+    assert len({str(value) for value in expected.values()}) == 3
+    for number, left in enumerate((3, 13, 22, 34)):  # in each of the phases
+        folder, network, seen = tmp_path / str(number), toy_network(plan), {}
+        with pytest.raises(Killed):
+            train(network, plan, watched(network, seen, left), run=folder, every=0)
+        resumed, later = toy_network(plan), {}
+        train(resumed, plan, watched(resumed, later, 999), run=folder, resume=True)
+        assert later
+        assert later == {key: expected[key] for key in later}
+        assert {**seen, **later} == expected
+
+
 # Bad input.
 
 

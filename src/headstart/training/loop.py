@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from headstart.training.averaging import Average
 from headstart.training.checkpoints import Identity, load_optimiser, optimiser_state
 from headstart.training.clock import Clock
 from headstart.training.data import Trained, TrainingData, check, class_weights
-from headstart.training.inputs import Inputs
 from headstart.training.keeping import Keeper
 from headstart.training.mixing import mix
 from headstart.training.network import Network, bind, trained_names
-from headstart.training.plan import Phase, Plan
+from headstart.training.plan import Plan
 from headstart.training.precision import Autocast, mixed
 from headstart.training.reproducible import reproducible, seed_torch
 from headstart.training.sampling import Items, batches, order
+from headstart.training.state import Diverged, Live, State, TimeUp, Unwanted
 from headstart.training.validation import answers, ready, scores
 
 __all__ = ["NO_GOOD_EPOCH", "Trained", "TrainingData", "train"]
@@ -88,7 +88,7 @@ def train(
         >>> from headstart.backbones import Card, Preprocess
         >>> from headstart.backbones.backbone import Backbone
         >>> from headstart.training.network import make_head
-        >>> from headstart.training.plan import HEAD, Settings
+        >>> from headstart.training.plan import HEAD, Phase, Settings
         >>> card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(8), 4, ("stem",), 112, "")
         >>> _ = torch.manual_seed(0)
         >>> toy = Backbone(card, {"stem": torch.nn.Conv2d(3, 4, 3)})
@@ -120,47 +120,6 @@ def train(
     return trained
 
 
-@dataclass
-class _State:
-    """Where the training is: with the tensors, all that a resumed run needs. JSON-able."""
-
-    phase: int = 0
-    epoch: int = 0  # in the phase
-    step: int = 0  # in the epoch: the next one to do
-    epochs: int = 0  # done, through all phases
-    steps: int = 0
-    measured: int = 0  # the step of the last closer look
-    loss: float = 0.0  # sum over the epoch's items so far
-    seen: int = 0
-    waited: int = 0  # epochs of this phase without a better validation loss
-    best: dict[str, Any] | None = None  # the history's line of the best epoch
-    plateau: dict[str, Any] = field(default_factory=lambda: schedules.Plateau().state_dict())
-    stopped: str | None = None
-
-
-@dataclass
-class _Live:
-    """What lives as long as a phase."""
-
-    phase: Phase
-    inputs: Inputs
-    optimiser: Optimizer
-    average: Average | None
-    plateau: schedules.Plateau
-
-
-class _TimeUp(Exception):
-    """The deadline has come."""
-
-
-class _Unwanted(Exception):
-    """`on_epoch` has seen enough."""
-
-
-class _Diverged(Exception):
-    """The loss is no number any more; says where that began."""
-
-
 class _Training:
     def __init__(
         self,
@@ -187,12 +146,12 @@ class _Training:
         self.criterion = losses.loss(plan.settings, weights)
         self.plain_criterion = losses.loss(replace(plan.settings, label_smoothing=0.0), weights)
         self.names = trained_names(network, plan)
-        self.state = _State()
+        self.state = State()
         self.best: dict[str, Tensor] = {}
         self.restored: dict[str, Tensor] = {}  # of the phase that a checkpoint was written in
         if keeper.restored is not None:
             self.restored, state, self.best = keeper.restored
-            self.state = _State(**state)
+            self.state = State(**state)
             self.load_weights(_below(self.restored, "weights."))
             say(f"Resumed after epoch {self.state.epochs}, step {self.state.steps}.")
 
@@ -204,12 +163,12 @@ class _Training:
                 state.stopped = None
                 self.do_phase()
                 state.stopped = "done"
-        except _Unwanted:
+        except Unwanted:
             return self.result("its caller had seen enough")
-        except _TimeUp:
+        except TimeUp:
             self.say("Training stopped: time was up.")
             return self.result("time was up")
-        except _Diverged as reason:
+        except Diverged as reason:
             self.say(f"Training stopped: {reason}.")
             state.phase, state.stopped = end, str(reason)
         if self.best:
@@ -228,7 +187,7 @@ class _Training:
         state.phase, state.epoch, state.waited = state.phase + 1, 0, 0
         state.plateau = schedules.Plateau().state_dict()
 
-    def begin(self) -> _Live:
+    def begin(self) -> Live:
         """Make what a phase needs: a function of plan and phase, and then what a checkpoint has of it."""
         phase = self.plan.phases[self.state.phase]
         inputs = self.data.inputs(phase)
@@ -241,9 +200,9 @@ class _Training:
                 average.load_state(_below(self.restored, "average."))
             torch.set_rng_state(self.restored["rng"])
             self.restored = {}
-        return _Live(phase, inputs, optimiser, average, plateau)
+        return Live(phase, inputs, optimiser, average, plateau)
 
-    def do_epoch(self, live: _Live) -> None:
+    def do_epoch(self, live: Live) -> None:
         """Go once through the items, from the step on that is next, and validate."""
         state, settings, epochs = self.state, self.settings, live.phase.epochs
         key = (self.plan.seed, state.phase, state.epoch)
@@ -264,7 +223,7 @@ class _Training:
         self.validate(live, label)
         state.epoch, state.step, state.loss, state.seen = state.epoch + 1, 0, 0.0, 0
 
-    def do_step(self, live: _Live, parts: list[Items], factor: float) -> None:
+    def do_step(self, live: Live, parts: list[Items], factor: float) -> None:
         """Move the weights once, at a share of the peak rates, by the gradients of some batches."""
         state, optimiser = self.state, live.optimiser
         for group in optimiser.param_groups:
@@ -290,7 +249,7 @@ class _Training:
         state.step, state.steps = state.step + 1, state.steps + 1
         state.loss, state.seen = state.loss + loss * items, state.seen + items
 
-    def add_gradients(self, live: _Live, parts: list[Items]) -> float:
+    def add_gradients(self, live: Live, parts: list[Items]) -> float:
         """Add up the gradients of the batches of a step; return the mean loss of their items."""
         mixing = self.settings.mixup > 0 or self.settings.cutmix > 0
         items, total = sum(len(part) for part in parts), 0.0
@@ -306,11 +265,11 @@ class _Training:
             loss = self.criterion(logits, y) * (len(part) / items)
             total += loss.item()
             if not math.isfinite(total):
-                raise _Diverged(self.diverged("training", total, live.optimiser))
+                raise Diverged(self.diverged("training", total, live.optimiser))
             loss.backward()  # type: ignore[no-untyped-call]
         return total
 
-    def validate(self, live: _Live, label: str) -> None:
+    def validate(self, live: Live, label: str) -> None:
         """End an epoch: look at the validation items, keep the best weights, tell."""
         state, val, started = self.state, self.data.val, time.monotonic()
         line = self.where() | {"step": state.steps, "train_loss": state.loss / max(state.seen, 1)}
@@ -318,7 +277,7 @@ class _Training:
             logits = answers(self.network, live.inputs, val, self.batch, self.autocast, self.device)
             line |= scores(self.plain_criterion, logits, self.y[val], self.settings.loss == "binary")
             if not math.isfinite(line["val_loss"]):
-                raise _Diverged(self.diverged("validation", line["val_loss"], live.optimiser))
+                raise Diverged(self.diverged("validation", line["val_loss"], live.optimiser))
             better = state.best is None or line["val_loss"] < state.best["val_loss"]
             if better:
                 state.best = dict(line)
@@ -336,21 +295,21 @@ class _Training:
         self.keeper.epoch(line)
         self.say(f"{label}: {_in_words(line)}{' (the best so far)' if better else ''}")
         if self.on_epoch is not None and not self.on_epoch(line):
-            raise _Unwanted
+            raise Unwanted
 
-    def measure(self, live: _Live) -> dict[str, Any]:
+    def measure(self, live: Live) -> dict[str, Any]:
         """Return what is costly to measure: dead units, and the curvature along the gradient."""
         self.state.measured, items = self.state.steps, self.data.val[:_MEASURED]
         x, y = ready(live.inputs.batch(items, None), self.device), self.y[items].to(self.device)
         return monitor.measure(self.network, self.plain_criterion, x, y, live.inputs.start)
 
-    def stop_in_time(self, live: _Live) -> None:
+    def stop_in_time(self, live: Live) -> None:
         """Save, validate what was trained since the last validation, and end."""
         self.state.stopped = "time was up"
         self.save(live)
         if self.state.seen:
             self.validate(live, f"{live.phase.name}, a part of epoch {self.state.epoch + 1}")
-        raise _TimeUp
+        raise TimeUp
 
     def where(self) -> dict[str, Any]:
         """Return the phase, and the number of epoch and step in all phases, from 1."""
@@ -375,7 +334,7 @@ class _Training:
         logits = self.best["val_logits"].numpy()
         return Trained(best["phase"], best["epoch"], best["val_loss"], accuracy, rmse, logits, lines, stopped)
 
-    def save(self, live: _Live | None = None) -> None:
+    def save(self, live: Live | None = None) -> None:
         """Write a checkpoint; without the parts of a phase it is the end of the run."""
         tensors = {f"weights.{name}": tensor for name, tensor in self.weights().items()}
         tensors["rng"] = torch.get_rng_state()
