@@ -23,8 +23,8 @@ demo: .venv/all
 	$(BIN)/headstart demo --out demo
 
 lint: .venv/dev
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks recipes
+	$(BIN)/ruff format --check src tests benchmarks recipes
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

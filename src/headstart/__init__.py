@@ -33,10 +33,24 @@ if TYPE_CHECKING:
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
     from headstart.fitting.tuning import tune as tune
+    from headstart.images.augmentation import Augmentation as Augmentation
+    from headstart.images.augmentation import preset as augmentation
     from headstart.process import tune_process as tune_process
+    from headstart.studies import Study as Study
+    from headstart.training.plan import HEAD as HEAD
+    from headstart.training.plan import Phase as Phase
+    from headstart.training.plan import Plan as Plan
+    from headstart.training.plan import Settings as Settings
 
 # Public name → (module, name in it); None is the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
+    "augmentation": ("headstart.images.augmentation", "preset"),
+    "Study": ("headstart.studies", "Study"),
+    "Settings": ("headstart.training.plan", "Settings"),
+    "Plan": ("headstart.training.plan", "Plan"),
+    "Phase": ("headstart.training.plan", "Phase"),
+    "HEAD": ("headstart.training.plan", "HEAD"),
+    "Augmentation": ("headstart.images.augmentation", "Augmentation"),
     "ImageClassifier": ("headstart.estimators", "ImageClassifier"),
     "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
     "Model": ("headstart.artefact", "Model"),
@@ -57,9 +71,16 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
 }
 
 __all__ = [
+    "HEAD",
+    "Augmentation",
     "ImageClassifier",
     "ImageRegressor",
     "Model",
+    "Phase",
+    "Plan",
+    "Settings",
+    "Study",
+    "augmentation",
     "backbones",
     "data",
     "distill",
@@ -78,11 +99,23 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for (PEP 562)."""
+    """Load a public name when it is first asked for (PEP 562).
+
+    Raises:
+        AttributeError: There is no such name.
+        MissingExtraError: What it needs is not installed.
+    """
     if name not in _PUBLIC:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
-    loaded = importlib.import_module(module)
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        from headstart.errors import missing_extra
+
+        if error.name is None or error.name.startswith("headstart"):
+            raise
+        raise missing_extra(error.name, "train", f"headstart.{name}") from error
     value = loaded if attribute is None else getattr(loaded, attribute)
     globals()[name] = value
     return value

@@ -17,6 +17,11 @@ def quiet(_line: str) -> None:
     """A `Say` that says nothing: the default of every library function."""
 
 
+def tell(line: str) -> None:
+    """A `Say` for people: on standard error, so that standard output is left to results."""
+    sys.stderr.write(line + "\n")
+
+
 def track(items: Iterable[T], label: str, total: int | None = None, enabled: bool = True) -> Iterator[T]:
     """Yield the items, drawing a progress bar on standard error once a second has passed.
 

@@ -17,7 +17,7 @@ from headstart.files import write_text
 from headstart.fitting import Report
 from headstart.pages import Cell, Markup, Page, paragraph, table
 from headstart.pages import bar as share_bar
-from headstart.progress import Say, quiet
+from headstart.progress import Say, tell
 from headstart.training.diagnosis_page import training_curves
 from headstart.training.diagnostics import Run
 
@@ -54,7 +54,7 @@ class Study:
         title: What is studied, str.
         protocol: How ours and the reported figures differ in data and method, str.
         source: Where the reported figures come from, str. Defaults to "the book".
-        say: Where progress is told. Defaults to nowhere.
+        say: Where progress is told. Defaults to standard error.
 
     Example:
         >>> study = Study("Dogs and cats", "Theirs: 25,000 photographs. Ours: 2,000.")
@@ -65,7 +65,7 @@ class Study:
     title: str
     protocol: str
     source: str = "the book"
-    say: Say = quiet
+    say: Say = tell
     rungs: list[Rung] = field(default_factory=list)
 
     def fit(
@@ -162,6 +162,25 @@ class Study:
             ]
             page.section("Training curves", *charts)
         return page.html()
+
+    def show(self, folder: str | Path) -> Path:
+        """Print the table, and write the page into a folder.
+
+        Args:
+            folder: Where study.html goes.
+
+        Returns:
+            The page.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        from rich.console import Console
+
+        Console(highlight=False).print(self.table())
+        path = self.save(Path(folder) / "study.html")
+        self.say(f"wrote {path}")
+        return path
 
     def save(self, path: str | Path) -> Path:
         """Write the page, whole or not at all.

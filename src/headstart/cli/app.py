@@ -22,6 +22,7 @@ from headstart.cli import (
     inspect,
     plan,
     predict,
+    recipe,
     tune,
 )
 
@@ -66,3 +67,4 @@ for command in (
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")
+app.add_typer(recipe.app, name="recipe")

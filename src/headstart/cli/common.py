@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from headstart.progress import tell as tell
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,11 +45,6 @@ GroupColumn = Annotated[
     str, typer.Option(help="Manifest column with the group: groups never straddle a split.")
 ]
 FoldColumn = Annotated[str, typer.Option(help="Manifest column with the cross-validation fold.")]
-
-
-def tell(line: str) -> None:
-    """Say something to a person, on standard error: standard output is for results."""
-    sys.stderr.write(line + "\n")
 
 
 def show(line: str) -> None:
