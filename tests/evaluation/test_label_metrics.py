@@ -99,6 +99,14 @@ def test_an_interval_is_what_resampling_with_scikit_learn_gives() -> None:
     assert low < (ours.mean_average_precision or 0) < high
 
 
+def test_all_right_on_a_few_items_is_no_certainty() -> None:
+    y, _ = answers(30, 3, 2)
+    ours = evaluate_labels(LABELS[:3], y, y.astype(float), y, names=[str(i) for i in range(30)])
+    assert ours.mean_average_precision == ours.micro["f1"] == 1.0
+    for interval in (ours.map_interval, ours.micro_f1_interval, ours.subset_interval):
+        assert interval == pytest.approx((0.025 ** (1 / 30), 1.0))
+
+
 def test_groups_make_intervals_wider() -> None:
     y, p = answers(40, 3, 1)
     y, p = np.repeat(y, 5, 0), np.repeat(p, 5, 0)

@@ -177,6 +177,7 @@ def evaluate_labels(
     losses = _item_losses(truth, p)
     weights = draws(len(truth), groups, max(200, min(2000, _WORK // truth.size)), seed)
     exact = (truth == said).all(1)
+    perfect = share_interval(np.ones(len(truth), np.bool_), groups)
     return LabelsEvaluation(
         labels=tuple(labels),
         names=tuple(names),
@@ -184,10 +185,10 @@ def evaluate_labels(
         probabilities=p,
         chosen=said,
         mean_average_precision=None if np.isnan(areas).all() else float(np.nanmean(areas)),
-        map_interval=_map_interval(p, truth, weights),
+        map_interval=_map_interval(p, truth, weights, perfect),
         micro={name: float(np.nan_to_num(score)) for name, score in _ratios(counts.sum((1, 2))).items()},
         macro=macro,
-        micro_f1_interval=_f1_interval(counts, weights),
+        micro_f1_interval=_f1_interval(counts, weights, perfect),
         subset_accuracy=float(exact.mean()),
         subset_interval=share_interval(exact, groups, seed=seed),
         hamming_loss=float((truth != said).mean()),
@@ -287,16 +288,24 @@ def _average_precisions(
 
 
 def _map_interval(
-    p: NDArray[np.float64], y: NDArray[np.bool_], weights: NDArray[np.float64]
+    p: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    perfect: tuple[float, float],
 ) -> tuple[float, float] | None:
+    """Return the bootstrap interval of mAP; `perfect` where all is right: resampling cannot tell then."""
     if not y.any():
         return None
     parts = np.array_split(weights, max(1, weights.size // 4_000_000))
     areas = np.concatenate([_average_precisions(p, y, part) for part in parts])
     means = np.nanmean(areas[~np.isnan(areas).all(1)], axis=1)
-    return percentiles(means)
+    return perfect if means.min() == 1 else percentiles(means)
 
 
-def _f1_interval(counts: NDArray[np.bool_], weights: NDArray[np.float64]) -> tuple[float, float]:
+def _f1_interval(
+    counts: NDArray[np.bool_], weights: NDArray[np.float64], perfect: tuple[float, float]
+) -> tuple[float, float]:
+    if counts[0].any() and not counts[1:].any():
+        return perfect
     hits, wrong, missed = (weights @ part.sum(1) for part in counts)
     return percentiles(2 * hits / np.maximum(2 * hits + wrong + missed, 1e-12))

@@ -93,8 +93,12 @@ class Scaler:
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: Matrix) -> Scaler:
-        """Measure the mean and spread of rows [n, d], a slice at a time so that memory stays flat."""
+    def of(cls, rows: Matrix, floor: float = 1e-3) -> Scaler:
+        """Measure the mean and spread of rows [n, d], a slice at a time so that memory stays flat.
+
+        Spreads below `floor` times the mean spread count as that: a feature that is almost constant here must
+        not be blown up into noise.
+        """
         total = np.zeros(rows.shape[1])
         square = np.zeros(rows.shape[1])
         for start in range(0, len(rows), 1024):
@@ -103,9 +107,7 @@ class Scaler:
             square += (part**2).sum(0)
         mean = total / len(rows)
         spread = np.sqrt(np.maximum(square / len(rows) - mean**2, 0))
-        # A feature that is almost constant here must not be blown up into noise.
-        floor = max(1e-3 * float(spread.mean()), 1e-12)
-        return cls(mean, 1 / np.maximum(spread, floor))
+        return cls(mean, 1 / np.maximum(spread, max(floor * float(spread.mean()), 1e-12)))
 
     def apply(self, rows: Matrix) -> Matrix:
         """Return standardised rows, float32: one copy, for the rows are the largest thing in memory."""
