@@ -54,6 +54,7 @@ def outcome(tuning: Tuning) -> list[Any]:
 
 def test_the_first_trial_is_the_plan_and_the_best_is_no_worse(found: Tuning) -> None:
     first = found.trials[0]
+    assert found.first is first
     assert first.values == {"left_out": 0, "head": "linear", "strength": 0.01, "class_weight": "even"}
     assert len(found.trials) == 12
     assert found.best.loss == min(trial.loss for trial in found.trials if trial.loss is not None)

@@ -34,6 +34,7 @@ class Tried:
         steps: What was minimised, after each epoch or fold, {step: float}.
         value: What was minimised, at the end, float; None where there is none.
         reason: Why it failed, str. Defaults to "".
+        is_start: Whether it is the plan that the search began with. Defaults to False.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Tried:
     steps: dict[int, float]
     value: float | None
     reason: str = ""
+    is_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,16 @@ class Tuning:
     importances: dict[str, float]
 
     @property
+    def first(self) -> Tried:
+        """The trial of the plan that the search began with."""
+        tried = (trial for trial in self.trials if trial.is_start and trial.state != "interrupted")
+        return next(tried, self.trials[0])
+
+    @property
     def headline(self) -> str:
         """The result in one sentence."""
-        first, best = self.trials[0], self.best
-        found = f"The best of {len(self.trials)} plans"
+        first, best = self.first, self.best
+        found = f"The best of {len(self.trials)} plans" if len(self.trials) > 1 else "The only plan tried"
         if best.accuracy is not None:
             found += f" is right {_percent(best.accuracy)} of the time"
         if best.number == first.number:
@@ -181,7 +189,7 @@ def _best(trials: tuple[Tried, ...]) -> Tried:
 def _tried(trial: FrozenTrial) -> Tried:
     from optuna.trial import TrialState
 
-    from headstart.fitting.searching import counted
+    from headstart.fitting.searching import FIRST, counted
 
     names: dict[TrialState, State] = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
     found = trial.user_attrs
@@ -195,6 +203,7 @@ def _tried(trial: FrozenTrial) -> Tried:
         dict(trial.intermediate_values),
         trial.value,
         found.get("reason", ""),
+        FIRST in found,
     )
 
 

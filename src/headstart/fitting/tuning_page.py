@@ -81,7 +81,7 @@ _PARALLEL = paragraph(
 
 
 def _key_numbers(tuning: Tuning) -> Markup:
-    best, first = tuning.best, tuning.trials[0]
+    best, first = tuning.best, tuning.first
     states = [trial.state for trial in tuning.trials]
     found = []
     if best.accuracy is not None:
@@ -172,9 +172,10 @@ def _epochs(tuning: Tuning) -> tuple[Markup, ...]:
     rows = [[t.number + 1, *(t.steps.get(step) for step in range(1, last + 1))] for t in stepped]
     pruned = sum(trial.state == "pruned" for trial in stepped)
     alt = f"The same step by step: {pruned} of {len(stepped)} trials were given up early, at the crosses."
-    caption = paragraph(
-        "The best trial is the strong line; crosses mark where others were given up.", quiet=True
-    )
+    said = "The best trial is the strong line; crosses mark where others were given up."
+    if tuning.start.changes_backbone:
+        said += " Losses during training are before calibration, those of finished trials after it."
+    caption = paragraph(said, quiet=True)
     return chart(figure, alt, table(columns, rows)), caption
 
 
@@ -297,7 +298,7 @@ def _logarithmic(x: Heights, low: float, high: float) -> Heights:
 
 def _changes(tuning: Tuning) -> Markup:
     """Return what the best plan has that the first one had not."""
-    first = tuning.trials[0].values
+    first = tuning.first.values
     rows: list[list[Cell]] = [
         [name.replace("_", " "), _cell(first.get(name)), _cell(value)]
         for name, value in tuning.best.values.items()
