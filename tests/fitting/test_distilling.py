@@ -36,7 +36,7 @@ SMALL = {"student": "efficientnet_lite0", "cut": "stage4", "size": 64, "strategy
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """One thread: waiting for each other costs such small networks more than it brings. Times of few rounds."""
+    """One thread: for such small networks more cost more than they bring. Times are taken in few rounds."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:

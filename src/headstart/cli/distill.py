@@ -112,12 +112,11 @@ def run(
 def _print(found: Distilled, as_json: bool) -> None:
     from rich.table import Table
 
+    common.tell(f"teacher: {found.teacher}")
+    common.tell(f"student: {found.student}")
     table = Table("", f"accuracy ({found.split})", "MB on disk", "parameters", "ms an item")
     for name, print_, accuracy in zip(
-        (f"teacher: {found.teacher}", f"student: {found.student}"),
-        found.footprints,
-        found.comparison.accuracy,
-        strict=True,
+        ("teacher", "student"), found.footprints, found.comparison.accuracy, strict=True
     ):
         size, time_taken = f"{print_.megabytes:,.1f}", f"{print_.milliseconds:.2f}"
         table.add_row(name, f"{accuracy:.1%}", size, f"{print_.parameters:,}", time_taken)
