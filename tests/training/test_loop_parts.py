@@ -62,26 +62,28 @@ def test_without_a_deadline_everything_fits() -> None:
 
 
 class Depthwise(nn.Module):
-    """A pointwise convolution, and depthwise ones with small and large kernels."""
+    """A pointwise convolution, and depthwise ones with small and large kernels and with a stride."""
 
     def __init__(self) -> None:
         super().__init__()
         self.point = nn.Conv2d(4, 8, 1)
         self.small = nn.Conv2d(8, 8, 3, padding=1, groups=8)
         self.large = nn.Conv2d(8, 8, 5, padding=2, groups=8)
+        self.strided = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         point = self.point(x)
         small = self.small(point)
-        return [point, small, self.large(small)]
+        large = self.large(small)
+        return [point, small, large, self.strided(large)]
 
 
 @pytest.mark.parametrize(
     ("wanted", "hardware", "kinds"),
     [
-        ("bf16", True, [torch.bfloat16, torch.bfloat16, torch.float32]),
-        ("bf16", False, [torch.float32] * 3),
-        ("fp32", True, [torch.float32] * 3),
+        ("bf16", True, [torch.bfloat16] * 2 + [torch.float32] * 2),
+        ("bf16", False, [torch.float32] * 4),
+        ("fp32", True, [torch.float32] * 4),
     ],
 )
 def test_each_layer_computes_in_what_is_faster(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headstart.cli import common
+from headstart.training.history import FILE
 
 EXAMPLE = "Example: headstart diagnose runs/cats -o diagnosis.html"
 
@@ -29,7 +30,7 @@ def run(
     from headstart.files import write_text
     from headstart.training.diagnostics import read
 
-    diagnosis = read(folder)
+    diagnosis = read(_run_in(folder))
     say = common.tell if json else common.show
     for finding in diagnosis.findings:
         say(f"{finding.severity + ':':7}{finding.sentence}")
@@ -41,3 +42,13 @@ def run(
     if json:
         common.show_json(diagnosis.to_json())
     return int(diagnosis.hurts)
+
+
+def _run_in(folder: Path) -> Path:
+    """Return the folder itself, or of the runs that a fit made in it the one that was written to last."""
+    if (folder / FILE).is_file():
+        return folder
+    runs = sorted(folder.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
+    if len(runs) > 1:
+        common.tell(f"the last of the runs {', '.join(path.parent.name for path in runs)}")
+    return runs[-1].parent if runs else folder

@@ -20,8 +20,9 @@ def mixed(network: nn.Module, precision: Precision) -> Iterator[Autocast]:
     """Prepare a network for training in a precision, and put it back as it was afterwards.
 
     On a CPU "bf16" takes effect only where the processor computes in it, and depthwise convolutions with
-    kernels above 3 × 3 stay in float32: oneDNN's backward pass of these is 3 to 8 times slower in bfloat16
-    (measured: EfficientNet-Lite0's last stages take 0.8 of the time of float32 so, and 1.4 without).
+    strides or with kernels above 3 × 3 stay in float32: oneDNN's backward pass of these is 3 to 8 times, of a
+    strided one up to 60 times slower in bfloat16 (measured: EfficientNet-Lite0's last stages take 0.8 of the
+    time of float32 so, and 1.4 without).
 
     Args:
         network: What is trained; its weights stay in float32.
@@ -57,4 +58,6 @@ class _Float32Conv2d(nn.Conv2d):
 
 
 def _slow_in_half(part: nn.Module) -> bool:
-    return type(part) is nn.Conv2d and part.groups == part.in_channels > 1 and max(part.kernel_size) > 3
+    if type(part) is not nn.Conv2d or not part.groups == part.in_channels > 1:
+        return False
+    return max(part.kernel_size) > 3 or max(part.stride) > 1
