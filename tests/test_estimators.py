@@ -1,4 +1,4 @@
-"""`ImageClassifier` under scikit-learn's contract: clone, cross-validation, grid search, pipelines."""
+"""The estimators under scikit-learn's contract: clone, cross-validation, grid search, pipelines."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import headstart as hs
-from headstart.errors import DataError
+from headstart.errors import DataError, DecodeError
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,26 @@ def test_an_unreadable_picture_is_an_error(paths: list[str], labels: list[str], 
 def test_a_single_path_is_refused(paths: list[str], labels: list[str]) -> None:
     with pytest.raises(DataError, match="in brackets"):
         hs.ImageClassifier().fit(paths[0], labels[:1])
+
+
+def test_the_regressor_estimates_numbers(paths: list[str], labels: list[str], tmp_path: Path) -> None:
+    numbers = np.array([{"across": 1.5, "along": -2.0, "checks": 10.0}[label] for label in labels])
+    scores = cross_val_score(
+        hs.ImageRegressor(), np.array(paths), numbers, cv=KFold(3, shuffle=True, random_state=0)
+    )
+    assert scores.mean() > 0.5  # R², the regressor's own score
+    fitted = hs.ImageRegressor(seed=3).fit(paths, numbers)
+    assert clone(fitted).get_params() == fitted.get_params()
+    found = fitted.predict(paths[:5])
+    assert (found.shape, found.dtype) == ((5,), np.float64)
+    assert fitted.model_.target == "number"
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(paths[:1])
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    with pytest.raises(DecodeError, match=r"bad\.jpg"):
+        fitted.predict([paths[0], str(bad)])
+    with pytest.raises(DataError, match="can all be read"):
+        hs.ImageRegressor().fit([*paths, str(bad)], [*numbers, 1.0])
+    with pytest.raises(DataError, match="finite number"):
+        hs.ImageRegressor().fit(paths, ["cat"] * len(paths))  # type: ignore[list-item]
