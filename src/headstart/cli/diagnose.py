@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from headstart.cli import common
-from headstart.training.history import FILE
 
 EXAMPLE = "Example: headstart diagnose runs/cats -o diagnosis.html"
 
@@ -46,6 +45,8 @@ def run(
 
 def _run_in(folder: Path) -> Path:
     """Return the folder itself, or of the runs that a fit made in it the one that was written to last."""
+    from headstart.training.history import FILE
+
     if (folder / FILE).is_file():
         return folder
     runs = sorted(folder.glob(f"*/{FILE}"), key=lambda path: path.stat().st_mtime)
