@@ -101,6 +101,7 @@ def test_a_study_of_something_else_is_refused(
         ({"folds": 3}, "judgement"),
         ({"sizes": [64]}, "search space"),
         ({"plan": FROZEN.replace(cut="stage6")}, "the study began with"),
+        ({"strategy": "scratch"}, "the study began with"),
     ):
         with pytest.raises(OptionError, match=match):
             hs.tune(pictures, study=folder, store=store, **{"metric": "loss", **changes})  # type: ignore[arg-type]
@@ -192,6 +193,7 @@ def test_the_planner_chooses_where_no_plan_is_given(
         ({"minutes": -1.0}, "minutes"),
         ({"folds": 1}, "folds"),
         ({"sampler": "best"}, "sampler"),
+        ({"strategy": "scratch"}, "a plan or a strategy"),
         ({"pruner": "median"}, "pruner"),
         ({"metric": "f1"}, "metric"),
         ({"backbones": ["no_such_network"]}, "no_such_network"),

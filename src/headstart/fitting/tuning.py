@@ -117,6 +117,8 @@ def tune(
     from headstart.fitting.objectives import Objective, Task
 
     _check(sampler, pruner, metric, trials, minutes, jobs, folds)
+    if plan is not None and strategy is not None:
+        raise OptionError("a plan or a strategy", "both", "leave one of them out")
     dataset = _without_test(open_labelled_any(source))
     metric = _metric(metric, dataset)
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}; the test split is left alone")
@@ -129,7 +131,7 @@ def tune(
     try:
         with searching.alone(folder), searching.speaking(folder):
             opened = searching.open_study(folder)
-            plan = _plan_of(opened, plan)
+            plan = _plan_of(opened, plan, strategy)
             if plan is None:
                 share = None if minutes is None else minutes / _TRIALS_IN_TIME
                 plan = planning.plan(
@@ -176,7 +178,7 @@ def _metric(metric: Metric | None, dataset: Dataset) -> Metric:
     return metric
 
 
-def _plan_of(study: Study, given: Plan | None) -> Plan | None:
+def _plan_of(study: Study, given: Plan | None, strategy: Strategy | None) -> Plan | None:
     """Return where a study started, or is to start; None for a new one that was given no plan."""
     kept = study.user_attrs.get(_START)
     if kept is None:
@@ -189,6 +191,9 @@ def _plan_of(study: Study, given: Plan | None) -> Plan | None:
     if given is not None and does(given) != does(plan):
         fix = "name another folder with --study, or leave the plan out"
         raise OptionError("the plan that the study began with", f"another one: {given.words()}", fix)
+    if strategy not in (None, plan.strategy):
+        fix = "name another folder with --study, or leave the strategy out"
+        raise OptionError(f"the strategy that the study began with, {plan.strategy!r}", repr(strategy), fix)
     return plan
 
 
