@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from headstart.data.items import Dataset, Item
 from headstart.errors import BackboneError, DataError, OptionError
 from headstart.fitting import plan, planning, rank_backbones, read_plan
 from headstart.fitting.planning import MEASURED
-from headstart.training.plan import STRATEGIES, Plan
+from headstart.training.plan import Plan
+from headstart.transfer.depths import Depth
 from headstart.transfer.features import Features
+from headstart.transfer.planner import Evidence
 from headstart.transfer.selection import Labelled
 from headstart.transfer.store import FeatureStore
 
@@ -76,12 +79,11 @@ def test_test_items_change_nothing(patterns: Dataset, planned: Plan, store: Feat
     assert again.strategy == planned.strategy
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_can_be_asked_for(strategy: str, patterns: Dataset, store: FeatureStore) -> None:
-    made = plan(patterns, strategy=strategy, store=store)  # type: ignore[arg-type]
-    assert made.strategy == strategy
+def test_a_strategy_can_be_asked_for(patterns: Dataset, store: FeatureStore) -> None:
+    made = plan(patterns, strategy="fine-tune-late", store=store)
     made.check("efficientnet_lite0", ("stem", *(f"stage{n}" for n in range(1, 8)), "head"))
-    assert bool(made.phases) == (strategy not in ("freeze-all", "cut-early"))
+    assert made.phases[0].trainable[-1] == "head"
+    assert any("was asked for" in reason for reason in made.evidence["reasons"])
 
 
 def test_at_most_two_thousand_items_are_measured() -> None:
@@ -94,14 +96,28 @@ def test_at_most_two_thousand_items_are_measured() -> None:
     np.testing.assert_array_equal(planning._subset(train.take(chosen), 0), np.arange(len(chosen)))
 
 
-def test_backbones_are_ranked_by_their_probe(patterns: Dataset, store: FeatureStore) -> None:
-    ranked = rank_backbones(patterns, ["efficientnet_lite0", "vgg16", "efficientnet_lite0"], store=store)
-    assert {each.backbone for each in ranked} == {"efficientnet_lite0", "vgg16"}
-    accuracies = [each.to_json()["accuracy"] for each in ranked]
-    assert accuracies == sorted(accuracies, reverse=True)
-    by_name = {each.backbone: each.to_json() for each in ranked}
-    assert by_name["vgg16"]["leep"] is None  # it has no source classifier
-    assert by_name["vgg16"]["ms_per_item"] > by_name["efficientnet_lite0"]["ms_per_item"]
+def test_backbones_are_ranked_by_their_probe(
+    patterns: Dataset, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures of a network that is better and slower, put in the place of measurements."""
+    accuracy = {"efficientnet_lite0": 0.7, "vgg16": 0.9}
+    asked = []
+
+    def noted(name: str) -> tuple[Evidence, SimpleNamespace]:
+        asked.append(name)
+        depth = Depth("head", 1280, accuracy[name], 0.01, 0.1, 1.0)
+        evidence = Evidence(name, ("head",), 224, 30, 3, 10, 1.0, [depth], 30, {})
+        return evidence, SimpleNamespace(infer=accuracy[name] / 100)
+
+    monkeypatch.setattr(planning, "_arranged", lambda _source, _store, _target, name, *_: (name, None))
+    monkeypatch.setattr(planning, "measure", lambda name, *_, **__: noted(name))
+    ranked = rank_backbones(patterns, ["efficientnet_lite0", " vgg16", "efficientnet_lite0"], store=store)
+    assert asked == ["efficientnet_lite0", "vgg16"]
+    assert [each.backbone for each in ranked] == ["vgg16", "efficientnet_lite0"]
+    assert ranked[0].to_json() == {
+        "backbone": "vgg16", "accuracy": 0.9, "error": 0.01, "logme": 0.1, "h_score": 1.0, "leep": None,
+        "features": 1280, "ms_per_item": 9.0,
+    }  # fmt: skip
 
 
 def test_numbers_can_be_planned_for(patterns: Dataset, store: FeatureStore) -> None:
