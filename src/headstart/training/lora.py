@@ -44,7 +44,7 @@ def add(backbone: Backbone, plan: Plan) -> str:
     Example:
         >>> backbone = hs.backbones.load("hf:facebook/dinov2-small")  # doctest: +SKIP
         >>> add(backbone, plan)  # doctest: +SKIP
-        'LoRA of rank 8 in layer9 to layer12: 49,152 weights learn instead of 7,102,464'
+        'LoRA of rank 8 in layer8 to layer12: 61,440 weights learn instead of 8,876,928'
     """
     require(("peft",), "train", "LoRA adapters")
     if plan.strategy == "scratch":
