@@ -131,7 +131,7 @@ def probe_depths(
         accuracy, error = _accuracy(data, select(data, "linear", folds=folds, seed=seed).logits)
         pooled = own.pool(own.X)
         y = data.y if data.target == "label" else data.y.astype(np.float64)
-        score = h_score(pooled, y) if data.target == "label" else None
+        score = h_score(pooled, data.y) if data.target == "label" else None
         distance = (distances or {}).get(block)
         found.append(Depth(block, pooled.shape[1], accuracy, error, logme(pooled, y), score, distance))
     return found
