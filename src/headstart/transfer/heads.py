@@ -21,6 +21,14 @@ Layer = tuple[Matrix, Matrix]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 HIDDEN = 256
 MAX_ITERATIONS = 300
+FLOOR = 0.3
+"""Of the mean spread: the least that features are scaled by, where answers are numbers or several labels.
+
+ReLU features that are nearly always 0 in training reach a thousand spreads elsewhere, and one such item
+ruins a mean squared error. R² by cross-validation on 90 pictures, ridge and MLP: 0.78 and 0.76 with a floor
+of 0.001, 0.91 and 0.91 with this one; log loss of four labels on 500 pictures: 0.046 and 0.035, of four
+others on 245: 0.427 and 0.424.
+"""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,17 @@ from headstart.data.items import Target
 from headstart.data.splits import Stratum
 from headstart.errors import OptionError
 from headstart.transfer.calibration import AnyCalibration, Thresholds, label_log_loss
-from headstart.transfer.heads import HIDDEN, MAX_ITERATIONS, Head, Kind, Layer, Matrix, Scaler, silent_solvers
+from headstart.transfer.heads import (
+    FLOOR,
+    HIDDEN,
+    MAX_ITERATIONS,
+    Head,
+    Kind,
+    Layer,
+    Matrix,
+    Scaler,
+    silent_solvers,
+)
 from headstart.transfer.selection import Labelled
 
 
@@ -85,7 +95,7 @@ def fit_label_head(
         [[False, True], [False, True], [True, True], [True, True]]
     """
     varies = np.flatnonzero(y.any(0) & ~y.all(0))
-    scaler = Scaler.of(rows)
+    scaler = Scaler.of(rows, FLOOR)
     x = scaler.apply(rows)
     if kind == "linear":
         layers = [_logistic(x, y[:, varies], strength, class_weight)]
