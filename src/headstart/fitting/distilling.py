@@ -300,7 +300,12 @@ def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: Feature
         settings = Settings(dropout=0.0, precision="fp32")
     taught = replace(settings, loss="distillation", temperature=pupil.temperature, alpha=pupil.alpha)
     if pupil.epochs is not None:
-        plan = plan.replace(phases=tuple(replace(phase, epochs=pupil.epochs) for phase in plan.phases))
+        most = (pupil.epochs + 1) // 2  # so that every stored view is met twice
+        plan = plan.replace(
+            phases=tuple(
+                replace(phase, epochs=pupil.epochs, views=min(phase.views, most)) for phase in plan.phases
+            )
+        )
     minutes = None if cost is None else round(cost.minutes(plan, items, val), 2)
     return plan.replace(settings=taught, minutes=minutes)
 
