@@ -148,6 +148,8 @@ def test_folds_judge_where_they_are_wanted_or_given_and_where_nothing_can_be_set
     manifest.write_text("path,label,fold\n" + "\n".join(rows) + "\n")
     given = hs.tune(manifest, study=tmp_path / "b", plan=FROZEN, trials=2, store=store)
     assert given.judged == "4 folds of 24 items"
+    with pytest.raises(OptionError, match="division"):  # other folds: other figures
+        hs.tune(pictures, study=tmp_path / "a", plan=FROZEN, folds=3, seed=1, store=store)
 
 
 def test_several_sizes_and_a_grid(pictures: Path, tmp_path: Path, store: FeatureStore) -> None:
@@ -207,12 +209,17 @@ def test_bad_options_are_refused(
         hs.tune(pictures, study=tmp_path / "s", store=store, **{"plan": FROZEN, **changes})
 
 
-def test_folds_are_not_for_plans_that_train(pictures: Path, tmp_path: Path, store: FeatureStore) -> None:
+def test_plans_that_train_need_a_val_part_and_no_folds(
+    pictures: Path, tmp_path: Path, store: FeatureStore, write_pictures: Write
+) -> None:
     plan = Plan(
         "fine-tune-late", "efficientnet_lite0", "head", 64, (Phase("a", 1, {"head": 1e-3, HEAD: 1e-3}),)
     )
     with pytest.raises(OptionError, match="folds"):
         hs.tune(pictures, study=tmp_path / "s", plan=plan, folds=3, store=store)
+    tiny = write_pictures(tmp_path / "tiny", across=1, along=1)
+    with pytest.raises(DataError, match="items to check the training on"):
+        hs.tune(tiny, study=tmp_path / "t", plan=plan, store=store)
 
 
 def test_data_that_cannot_teach_are_refused(

@@ -15,6 +15,7 @@ from headstart import backbones
 from headstart.data.items import Dataset
 from headstart.engines.precision import Precision
 from headstart.errors import DataError
+from headstart.files import digest_json
 from headstart.fitting.arranging import Arrangement, arrange
 from headstart.fitting.gathering import Gathered, gather
 from headstart.progress import Say, quiet
@@ -113,12 +114,14 @@ class Objective:
         self._gathered: dict[tuple[str, str, int], Gathered] = {}
         self._depths: dict[tuple[str, int], dict[str, Features]] = {}
         self.gathered = self._gather(task.plan)
-        wanted = self.gathered.dataset
-        given = [item.fold for item in wanted]
+        given = [item.fold for item in self.gathered.dataset]
         by_folds = not task.plan.changes_backbone and (task.folds is not None or None not in given)
         self.arrangement: Arrangement = arrange(
             self.gathered, folds=by_folds, val_share=task.val_share, seed=task.seed
         )
+        if task.plan.changes_backbone and not len(self.arrangement.val):
+            fix = "add some, or give a val split in the data"
+            raise DataError("items to check the training on", "no val part", fix)
         self.folds = self._assign_folds() if by_folds or not len(self.arrangement.val) else None
 
     @property
@@ -127,6 +130,19 @@ class Objective:
         if self.task.plan.changes_backbone:
             return self.task.plan.epochs
         return 1 if self.folds is None else len(np.unique(self.folds))
+
+    @property
+    def judged(self) -> str:
+        """What trials are judged on, in words."""
+        if self.folds is None:
+            return f"{len(self.arrangement.val):,} validation items"
+        return f"{len(np.unique(self.folds))} folds of {len(self.folds):,} items"
+
+    @property
+    def division(self) -> str:
+        """A digest of which items are for what."""
+        folds = None if self.folds is None else self.folds.tolist()
+        return digest_json([self.arrangement.train.tolist(), self.arrangement.val.tolist(), folds])
 
     def prepare(self, plan: Plan) -> None:
         """Compute what every trial of a plan's backbone and size needs, so that no trial's time has it."""
@@ -156,10 +172,12 @@ class Objective:
                 head = self._fit(data.take(self.arrangement.train), plan, strength)
                 val = data.take(self.arrangement.val)
                 return Score.of(val, val.logits(head))
-            return self._cross_validated(data.take(self.arrangement.refit), plan, strength, report)
+            data = data.take(self.arrangement.refit)
+            return self._cross_validated(data, self.folds, plan, strength, report)
 
-    def _cross_validated(self, data: Labelled, plan: Plan, strength: float, report: Report) -> Score:
-        folds = self.folds if self.folds is not None else np.zeros(len(data.y), np.int64)
+    def _cross_validated(
+        self, data: Labelled, folds: NDArray[np.int64], plan: Plan, strength: float, report: Report
+    ) -> Score:
         logits = np.zeros((len(data.y), data.classes), np.float32)
         for step, fold in enumerate(np.unique(folds), 1):
             held = np.flatnonzero(folds == fold)
@@ -177,7 +195,8 @@ class Objective:
         steps = itertools.count(1)
 
         def on_epoch(line: dict[str, Any]) -> bool:
-            report(next(steps), Score(line["val_loss"], line["val_accuracy"], len(val.y)))
+            accuracy = line["val_accuracy"] if val.target == "label" else None
+            report(next(steps), Score(line["val_loss"], accuracy, len(val.y)))
             return True
 
         gathered = self._gather(plan)
@@ -242,7 +261,7 @@ class Objective:
                 engine=task.engine,
                 precision=task.precision,
                 offline=task.offline,
-                say=self._say,
+                say=quiet if self._gathered else self._say,  # what cannot be read is said once
             )
         return self._gathered[key]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -317,8 +319,8 @@ def _in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-_here: list[tuple[Study, Search, Objective]] = []
-"""What one of several processes works with."""
+_given: list[tuple[Task, Search]] = []
+"""What one of several processes was told to work on."""
 
 
 def _start_worker(
@@ -326,18 +328,27 @@ def _start_worker(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    # Progress bars of several processes would overwrite each other; errors come back with the answers.
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     tune_process()
     _share_cores(numbers.get(), jobs, task.plan.changes_backbone)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _given.append((task, how))
+
+
+@functools.cache
+def _own() -> tuple[Study, Search, Objective]:
+    """Return this process's view of the study and its objective, made at its first trial."""
+    task, how = _given[0]
     study = open_study(how.folder)
     objective = Objective(task, FeatureStore(task.store))
     study.pruner = _pruner(how, objective.steps)
-    _here.append((study, how, objective))
+    return study, how, objective
 
 
 def _attempt_here(number: int) -> float | TrialState:
-    study, how, objective = _here[0]
-    with speaking(how.folder):
+    with speaking(_given[0][1].folder):
+        study, how, objective = _own()
         trial = Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
         return attempt(trial, how, objective)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,10 +126,9 @@ def tune(
     folder = Path(study)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    own_store = store is None
-    store = store or FeatureStore()
     deadline = None if minutes is None else time.time() + 60 * minutes
-    try:
+    with ExitStack() as stack:
+        store = store or stack.enter_context(FeatureStore())
         with searching.alone(folder), searching.speaking(folder):
             opened = searching.open_study(folder)
             plan = _plan_of(opened, plan, strategy)
@@ -154,9 +154,6 @@ def tune(
             searching.search(opened, task, how, objective, trials=trials - done, jobs=jobs, done=teller)
             name = dataset.root.name if dataset.root else "lists"
             found = collect(opened, folder, name, plan, blocks)
-    finally:
-        if own_store:
-            store.close()
     write_json(folder / PLAN, found.plan.to_json())
     found.save(folder / PAGE)
     say(found.headline)
@@ -227,20 +224,14 @@ def _how(
     about = {
         "data digest": objective.gathered.digest,
         "metric": metric,
-        "judgement": judged(objective),
+        "judgement": objective.judged,
+        "division of the data": objective.division,
         "search space": {name: distribution_to_json(where) for name, where in space.items()},
     }
     check_same(study, about)
     if _START not in study.user_attrs:
         study.set_user_attr(_START, plan.to_json())
     return Search(folder, sampler, pruner, metric, space, blocks, seed, deadline)
-
-
-def judged(objective: Objective) -> str:
-    """Say what trials are judged on."""
-    if objective.folds is None:
-        return f"{len(objective.arrangement.val):,} validation items"
-    return f"{len(set(objective.folds.tolist()))} folds of {len(objective.folds):,} items"
 
 
 def _begin(study: Study, how: Search, plan: Plan, trials: int, say: Say) -> None:
