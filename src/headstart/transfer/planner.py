@@ -15,7 +15,8 @@ from headstart.transfer.depths import Depth
 if TYPE_CHECKING:
     from headstart.transfer.cost import Cost
 
-# The thresholds. Set with the calibrating regimes of benchmarks/planner.py, judged by the others.
+# The thresholds: first values, from single runs on the calibrating regimes of benchmarks/planner.py and from
+# judgement. The whole benchmark has not confirmed them yet.
 SIMILAR = 0.04
 """Nats of `source_distances` in the first half of the blocks: photographs like ImageNet's are at 0.01 to
 0.02, enlarged thumbnails and spectrograms at 0.09 and more."""
