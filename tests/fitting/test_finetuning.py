@@ -128,7 +128,7 @@ def test_several_labels_and_numbers_are_trained_too(tmp_path: Path) -> None:
     rows = []
     for number in range(48):
         shade = int(generator.integers(20, 235))
-        pixels = np.full((SIDE, SIDE, 3), shade, np.uint8)
+        pixels = (generator.integers(0, 256, (SIDE, SIDE, 3)) * (shade / 255)).astype(np.uint8)
         labels = [name for name, edge in (("bright", 120), ("very bright", 180)) if shade > edge]
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
         split = ("train", "train", "val", "test")[number % 4]
@@ -136,12 +136,13 @@ def test_several_labels_and_numbers_are_trained_too(tmp_path: Path) -> None:
     for column, target in (("shade", "number"), ("labels", "labels")):
         table = tmp_path / f"{column}.jsonl"
         table.write_text("\n".join(json.dumps({**row, "label": row[column]}) for row in rows))
-        plan = a_plan(phases=(Phase("late", 3, LATE),))
+        settings = Settings(batch=8, dropout=0.0, statistics="stored")
+        plan = a_plan(phases=(Phase("late", 3, LATE),), settings=settings)
         data = hs.data.open(table, target=target)
         model = fit(data, plan=plan, guard=False)
         assert model.plan["settings"]["loss"] == ("mse" if target == "number" else "binary")
         if target == "number":
-            assert model.metrics["test"]["mae"] < model.metrics["test"]["baseline_mae"] / 2
+            assert model.metrics["test"]["mae"] < model.metrics["test"]["baseline_mae"] * 0.75
         else:
             assert model.metrics["test"]["mean_average_precision"] > 0.8
 
