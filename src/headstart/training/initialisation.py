@@ -12,6 +12,9 @@ from headstart.training.plan import Initialisation
 
 _OTHER = 0.02  # standard deviation of tables and tokens, as in BERT and ViT
 
+_MOMENTUM = 0.1
+"""Of the running statistics: those of a network that starts anew must be right after some hundred steps."""
+
 
 def initialise(module: nn.Module, kind: Initialisation, seed: int) -> None:
     """Give a module new random weights, in place.
@@ -38,6 +41,7 @@ def initialise(module: nn.Module, kind: Initialisation, seed: int) -> None:
         for prefix, part in module.named_modules():
             if isinstance(part, nn.modules.batchnorm._NormBase):
                 part.reset_running_stats()
+                part.momentum = _MOMENTUM
             for name, parameter in part.named_parameters(recurse=False):
                 full = f"{prefix}.{name}" if prefix else name
                 if name.endswith("bias"):
