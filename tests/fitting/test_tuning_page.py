@@ -84,7 +84,7 @@ def test_whatever_is_in_names_and_reasons_is_escaped() -> None:
     ("trials", "metric", "headline"),
     [
         ((trial(0),), "accuracy", "is right 90.0\xa0% of the time: it is the one"),
-        ((trial(0, accuracy=None),), "loss", "The only plan tried: it is the one"),
+        ((trial(0, accuracy=None),), "loss", "The only plan tried has a loss of 0.5000: it is the one"),
         (
             (trial(0, accuracy=None), trial(1, loss=0.2, accuracy=None)),
             "loss",

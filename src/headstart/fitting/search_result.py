@@ -89,6 +89,7 @@ class Tuning:
         if best.accuracy is not None:
             found += f" is right {_percent(best.accuracy)} of the time"
         if best.number == first.number:
+            found += f" has a loss of {best.loss:.4f}" if best.accuracy is None else ""
             return f"{found}: it is the one that the search began with."
         if self.metric == "accuracy" and first.accuracy not in (None, best.accuracy):
             return f"{found}; the one that the search began with, {_percent(first.accuracy)}."
