@@ -107,7 +107,7 @@ def test_the_report_compares_both_on_the_same_items(student: Model, teacher: Mod
     large, small = found.footprints
     assert large.megabytes > 10 > 2 > small.megabytes
     assert large.parameters > 3_000_000 > 300_000 > small.parameters
-    assert large.milliseconds > small.milliseconds > 0
+    assert large.milliseconds > 0 < small.milliseconds  # which is faster, a busy machine does not show
     page = report.html()
     for words in ("Teacher and student", "times smaller", "MB on disk", "without a label", "distill TEACHER"):
         assert words in page, words
@@ -247,7 +247,9 @@ def test_a_student_is_trained_as_planned(teacher: Model, stripes: Path, more: Pa
     report = model.report
     assert isinstance(report, Report)
     assert "How the student was trained" in report.html()
-    load(model.save(tmp_path / "trained.headstart"))
+    # What was trained may teach in its turn.
+    trained = load(model.save(tmp_path / "trained.headstart"))
+    assert hs.distill(trained, stripes, **SMALL).plan["teacher"] == {"backbones": ["basic_cnn"]}
 
 
 @pytest.mark.slow

@@ -143,10 +143,8 @@ def distill(
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
     known, unknown = _opened(teacher, source, unlabelled)
     if alpha == 1 and unknown is not None:
-        fix = "use a smaller alpha, or leave the unlabelled items out"
-        raise OptionError(
-            "an alpha below 1 where items have no label: all they teach is the teacher's", "1", fix
-        )
+        fix = "use a smaller alpha, or leave the unlabelled items out: with alpha 1 only labels teach"
+        raise OptionError("an alpha below 1 where items have no label", "1", fix)
     say(f"{len(known)} labelled {known.modality}s, {0 if unknown is None else len(unknown)} without a label")
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
