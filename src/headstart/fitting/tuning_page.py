@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # With a ratio above this between ends, a range of positive numbers is drawn on a logarithmic axis.
 _LOGARITHMIC = 30.0
+_SMALLEST = 1e-9  # below it no axis is logarithmic
 _TICKS = 6
 Heights = NDArray[np.float64]
 _BEHIND_TEXT = {"facecolor": SURFACE, "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
@@ -197,8 +198,8 @@ def importance_chart(tuning: Tuning) -> Markup:
 
 def _spread_losses(axes: Axes, tuning: Tuning) -> None:
     """Most plans end close to each other, a few far off: their losses are better told apart by ratio."""
-    losses = [loss for trial in tuning.trials if (loss := trial.loss) is not None and loss > 0]
-    if tuning.metric == "loss" and losses and max(losses) / min(losses) > _LOGARITHMIC / 3:
+    losses = [trial.loss for trial in tuning.trials if trial.loss is not None]
+    if tuning.metric == "loss" and losses and _SMALLEST < min(losses) < max(losses) * 3 / _LOGARITHMIC:
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
         axes.set_yscale("log")
@@ -277,7 +278,7 @@ def _axis(column: list[Any]) -> tuple[Heights, list[tuple[float, str]]]:
     values = np.array(column, np.float64)
     low, high = float(values.min()), float(values.max())
     different = sorted(set(values.tolist()))
-    place = _logarithmic if low > 0 and high / low > _LOGARITHMIC else _linear
+    place = _logarithmic if low > _SMALLEST and high / low > _LOGARITHMIC else _linear
     if len(different) <= _TICKS:
         marks = np.array(different)
     elif all(isinstance(value, int) for value in column):
