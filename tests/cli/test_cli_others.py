@@ -14,7 +14,7 @@ import headstart as hs
 Run = Callable[..., Any]
 COMMANDS = (
     *(("inspect",), ("fit",), ("evaluate",), ("predict",), ("compare",), ("export",), ("demo",), ("doctor",)),
-    ("diagnose",),
+    *(("diagnose",), ("distill",)),
     *(("backbones", name) for name in ("list", "show", "fetch", "add")),
     *(("cache", name) for name in ("info", "clear")),
 )
@@ -28,7 +28,7 @@ def test_every_command_explains_itself(headstart: Run, command: tuple[str, ...])
     assert "--json" in done.out
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "compare", "demo"])
+@pytest.mark.parametrize("command", ["fit", "distill", "evaluate", "compare", "demo"])
 def test_where_something_is_random_it_has_a_seed(headstart: Run, command: str) -> None:
     assert "--seed" in headstart(command, "--help").out
 

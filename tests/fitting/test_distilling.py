@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import headstart as hs
-from conftest import WritePictures
 from headstart import fitting
 from headstart.artefact import Model, load
 from headstart.artefact.model import Member
@@ -30,6 +29,7 @@ from headstart.fitting.soft_targets import soft_targets, teacher_logits
 from headstart.training.plan import HEAD
 from headstart.transfer.store import FeatureStore
 
+WritePictures = Callable[..., Path]
 SMALL = {"student": "efficientnet_lite0", "cut": "stage4", "size": 64, "strategy": "freeze-all"}
 """A student whose head is fitted in a moment."""
 

@@ -14,13 +14,14 @@ import transformers
 from numpy.typing import NDArray
 from toy_training import toy_backbone, toy_plan
 
-from conftest import striped
 from headstart import backbones
+from headstart.backbones import Preprocess
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.tensors import digest
 from headstart.engines.conversion import convert
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.errors import OptionError
+from headstart.modalities import modality
 from headstart.training import lora
 from headstart.training.checkpoints import Checkpoints, Identity
 from headstart.training.data import TrainingData
@@ -108,10 +109,15 @@ def shaken(network: Network) -> Network:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> tuple[torch.Tensor, NDArray[np.int64]]:
+def pictures(
+    write_pictures: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """Striped pictures, in turn of each label."""
+    root = write_pictures(tmp_path_factory.mktemp("stripes"), 0, **dict.fromkeys(LABELS, 24))
+    spec = Preprocess(size=SIDE)
     y = np.arange(72) % len(LABELS)
-    drawn = [np.asarray(striped(LABELS[k], n, SIDE)) for n, k in enumerate(y.tolist())]
-    return torch.from_numpy(np.stack(drawn)), y
+    files = [root / LABELS[k] / f"{n // len(LABELS):03d}.jpg" for n, k in enumerate(y.tolist())]
+    return torch.from_numpy(np.concatenate([modality("image").inputs(f, spec, "torch") for f in files])), y
 
 
 class Pixels:
