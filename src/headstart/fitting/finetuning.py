@@ -79,7 +79,6 @@ def fine_tune(
     deadline: float | None = None,
     offline: bool = False,
     targets: NDArray[np.float32] | None = None,
-    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
     say: Say,
 ) -> Tuned:
     """Train what a plan says is trained.
@@ -97,7 +96,6 @@ def fine_tune(
         offline: Whether to stay off the network. Defaults to False.
         targets: What is learned in place of the items' answers, float32, a row for each item of `gathered`,
             as in `TrainingData.y`. Defaults to None.
-        on_epoch: As for `train`. Defaults to None.
         say: Where progress is told.
 
     Returns:
@@ -108,6 +106,72 @@ def fine_tune(
         OptionError: The plan is for another backbone.
     """
     started = time.monotonic()
+    until = None if deadline is None else deadline - _RESERVE_SECONDS
+    plan, network, trained, scale = train_plan(
+        gathered,
+        arrangement,
+        plan,
+        head,
+        store,
+        run=run,
+        resume=resume,
+        deadline=until,
+        offline=offline,
+        targets=targets,
+        say=say,
+    )
+    lora.merge(network.backbone)
+    card, path, weights = keep_network(network.backbone, plan)
+    final = scale.apply(read_head(network.head))
+    logits = {
+        name: _answer(gathered, items, card, path, final, store)
+        for name, items in (("validation", arrangement.val), ("test", arrangement.test))
+        if len(items)
+    }
+    return Tuned(plan, trained, card, path, weights, final, logits, time.monotonic() - started)
+
+
+def train_plan(
+    gathered: Gathered,
+    arrangement: Arrangement,
+    plan: Plan,
+    head: Head | None,
+    store: FeatureStore,
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    deadline: float | None = None,
+    offline: bool = False,
+    targets: NDArray[np.float32] | None = None,
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None,
+    progress: bool = True,
+    say: Say,
+) -> tuple[Plan, Network, Trained, Scale]:
+    """Train what a plan says is trained, and leave it at that.
+
+    Args:
+        gathered: As for `fine_tune`.
+        arrangement: As for `fine_tune`.
+        plan: As for `fine_tune`.
+        head: As for `fine_tune`.
+        store: As for `fine_tune`.
+        run: As for `fine_tune`. Defaults to None.
+        resume: As for `fine_tune`. Defaults to False.
+        deadline: `time.monotonic()` at which the training must end, float. Defaults to None.
+        offline: As for `fine_tune`. Defaults to False.
+        targets: As for `fine_tune`. Defaults to None.
+        on_epoch: As for `training.loop.train`. Defaults to None.
+        progress: Whether to draw bars. Defaults to True.
+        say: As for `fine_tune`.
+
+    Returns:
+        The plan with the loss that fits the target, the network with its best weights and maybe adapters, how
+        the training went (its logits are of scaled targets), and the scale.
+
+    Raises:
+        DataError: There is nothing to check the training on.
+        OptionError: The plan is for another backbone.
+    """
     if not len(arrangement.val):
         raise DataError(
             "items to check the training on", "no val part", "add some, or give a val split in the data"
@@ -121,7 +185,7 @@ def fine_tune(
     if head is not None and plan.strategy != "scratch":
         load_head(network.head, scale.inverse(head))
     data = TrainingData(
-        inputs=_phase_inputs(gathered, arrangement, plan, backbone, store, say),
+        inputs=_phase_inputs(gathered, arrangement, plan, backbone, store, progress, say),
         y=scale.targets(arrangement.data.y) if targets is None else targets,
         train=arrangement.train,
         val=arrangement.val,
@@ -129,17 +193,18 @@ def fine_tune(
         digest=gathered.digest if targets is None else digest_bytes(targets.tobytes()),
         labels=arrangement.labels,
     )
-    until = None if deadline is None else deadline - _RESERVE_SECONDS
-    trained = train(network, plan, data, run=run, resume=resume, deadline=until, on_epoch=on_epoch, say=say)
-    lora.merge(backbone)
-    card, path, weights = keep_network(backbone, plan)
-    final = scale.apply(read_head(network.head))
-    logits = {
-        name: _answer(gathered, items, card, path, final, store)
-        for name, items in (("validation", arrangement.val), ("test", arrangement.test))
-        if len(items)
-    }
-    return Tuned(plan, trained, card, path, weights, final, logits, time.monotonic() - started)
+    trained = train(
+        network,
+        plan,
+        data,
+        run=run,
+        resume=resume,
+        deadline=deadline,
+        on_epoch=on_epoch,
+        progress=progress,
+        say=say,
+    )
+    return plan, network, trained, scale
 
 
 def starting_backbone(plan: Plan, *, offline: bool) -> Backbone:
@@ -186,6 +251,7 @@ def _phase_inputs(
     plan: Plan,
     backbone: Backbone,
     store: FeatureStore,
+    progress: bool,
     say: Say,
 ) -> Callable[[Phase], Inputs]:
     """Return what gives each phase its inputs: from behind the frozen blocks where that saves time."""
@@ -207,6 +273,7 @@ def _phase_inputs(
             augmentation=phase.augment,
             views=max(1, phase.views),
             seed=plan.seed,
+            progress=progress,
         )
         say(found.cost.words())
         return found

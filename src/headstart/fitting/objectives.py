@@ -189,7 +189,7 @@ class Objective:
         return score
 
     def _trained(self, plan: Plan, report: Report, deadline: float | None) -> Score:
-        from headstart.fitting.finetuning import fine_tune
+        from headstart.fitting.finetuning import train_plan
 
         val = self.arrangement.data.take(self.arrangement.val)
         steps = itertools.count(1)
@@ -201,7 +201,7 @@ class Objective:
 
         gathered = self._gather(plan)
         arrangement = self.arrangement.with_features(gathered.features)
-        tuned = fine_tune(
+        _, _, trained, scale = train_plan(
             gathered,
             arrangement,
             plan,
@@ -210,14 +210,12 @@ class Objective:
             deadline=deadline,
             offline=self.task.offline,
             on_epoch=on_epoch,
+            progress=False,
             say=quiet,
         )
-        for made in (tuned.network, tuned.network.with_suffix(".bin"), tuned.weights):
-            if made is not None:  # the best plan's network is made again, by a fit; many would fill the disk
-                made.unlink(missing_ok=True)
-        if tuned.trained.stopped == TIME_UP:
+        if trained.stopped == TIME_UP:
             raise GivenUp(TIME_UP)
-        return Score.of(val, tuned.logits["validation"])
+        return Score.of(val, trained.val_logits * scale.spread + scale.mean)
 
     def _fit(self, data: Labelled, plan: Plan, strength: float) -> Head:
         return data.fit(plan.head, strength, plan.settings.class_weight, self.task.seed)

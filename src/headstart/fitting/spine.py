@@ -107,7 +107,8 @@ def fit(
     """
     started = time.monotonic()
     require(("sklearn", "scipy", "torch"), "train", "fitting")
-    head = head if plan is None else plan.head
+    if plan is not None:
+        head, class_weight = plan.head, class_weight or plan.settings.class_weight
     _check(head, folds, val_share, class_weight)
     wish = Wish(strategy, minutes, plan, scratch, guard, None if run is None else Path(run), resume, lora)
     backbone = _same_backbone(backbone, wish.backbone)
