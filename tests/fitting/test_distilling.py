@@ -123,10 +123,10 @@ def test_copies_of_what_is_tested_are_not_learned_and_what_is_learned_is_known_a
 
     def spy(gathered: Any, arrangement: Any, *rest: Any, **named: Any) -> Any:
         given_to.update(gathered=gathered, arrangement=arrangement, targets=named["targets"])
-        return fine_tune(gathered, arrangement, *rest, **named)
+        return train_plan(gathered, arrangement, *rest, **named)
 
-    fine_tune = distilling.fine_tune
-    monkeypatch.setattr(distilling, "fine_tune", spy)
+    train_plan = distilling.train_plan
+    monkeypatch.setattr(distilling, "train_plan", spy)
     said: list[str] = []
     model = hs.distill(teacher, stripes, unlabelled=more, say=said.append, **SMALL)
     gathered, arrangement = given_to["gathered"], given_to["arrangement"]

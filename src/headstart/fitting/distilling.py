@@ -21,7 +21,7 @@ from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Evaluation, compare
 from headstart.evaluation.distillation import Distilled
 from headstart.fitting.arranging import Arrangement, arrange, duplicates
-from headstart.fitting.finetuning import fine_tune
+from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
 from headstart.fitting.footprints import footprints
 from headstart.fitting.gathering import Gathered, gather
 from headstart.fitting.learning import learn
@@ -162,7 +162,7 @@ def distill(
         logits = teacher_logits(teacher, everything.dataset, store)
         plan = _plan(pupil, card, floor, len(arrangement.train), store, say)
         say(plan.words())
-        tuned = fine_tune(
+        training = train_plan(
             everything,
             arrangement,
             plan,
@@ -170,11 +170,12 @@ def distill(
             store,
             run=None if run is None else Path(run),
             resume=resume,
-            deadline=None if minutes is None else started + 60 * minutes,
+            deadline=None if minutes is None else started + 60 * minutes - RESERVE_SECONDS,
             offline=offline,
             targets=soft_targets(logits, arrangement.data.y),
             say=say,
         )
+        tuned = keep(training, everything, arrangement, store)
     made = trained(plan.strategy, floor, tuned, seed)
     model = build_model(made, (), seconds=time.monotonic() - started, offline=offline, say=say)
     model.plan["teacher"] = {"backbones": [member.backbone.name for member in teacher.members]}

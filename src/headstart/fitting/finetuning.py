@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from headstart.fitting.arranging import Arrangement
     from headstart.fitting.gathering import Gathered
 
-# What is left to do after training: conversion to OpenVINO, the answers on val and test, the report.
-_RESERVE_SECONDS = 20.0
+RESERVE_SECONDS = 20.0
+"""What is left to do after training: conversion to OpenVINO, the answers on val and test, the report."""
 
 
 @dataclass(frozen=True)
@@ -67,68 +67,23 @@ class Tuned:
     seconds: float
 
 
-def fine_tune(
-    gathered: Gathered,
-    arrangement: Arrangement,
-    plan: Plan,
-    head: Head | None,
-    store: FeatureStore,
-    *,
-    run: Path | None = None,
-    resume: bool = False,
-    deadline: float | None = None,
-    offline: bool = False,
-    targets: NDArray[np.float32] | None = None,
-    say: Say,
-) -> Tuned:
-    """Train what a plan says is trained.
+@dataclass(frozen=True)
+class Training:
+    """A network as `train_plan` leaves it.
 
     Args:
-        gathered: The usable items.
-        arrangement: What each item is for: train is trained on, val decides when to stop.
-        plan: What is trained, when and how.
-        head: What training starts from: the probe's head, fitted on train alone. None starts from random
-            numbers.
-        store: Keeps the frozen blocks' outputs.
-        run: Folder of checkpoints and history. Defaults to None: nothing is kept.
-        resume: Whether to go on from that folder's last checkpoint. Defaults to False.
-        deadline: `time.monotonic()` at which everything must be done, float. Defaults to None.
-        offline: Whether to stay off the network. Defaults to False.
-        targets: What is learned in place of the items' answers, float32, a row for each item of `gathered`,
-            as in `TrainingData.y`. Defaults to None.
-        say: Where progress is told.
-
-    Returns:
-        The trained network.
-
-    Raises:
-        DataError: There is nothing to check the training on.
-        OptionError: The plan is for another backbone.
+        plan: What was done, with the loss that fits the target.
+        network: With its best weights, and maybe adapters.
+        trained: How it went; its logits are of scaled targets.
+        scale: Of the targets.
+        seconds: What it took, float.
     """
-    started = time.monotonic()
-    until = None if deadline is None else deadline - _RESERVE_SECONDS
-    plan, network, trained, scale = train_plan(
-        gathered,
-        arrangement,
-        plan,
-        head,
-        store,
-        run=run,
-        resume=resume,
-        deadline=until,
-        offline=offline,
-        targets=targets,
-        say=say,
-    )
-    lora.merge(network.backbone)
-    card, path, weights = keep_network(network.backbone, plan)
-    final = scale.apply(read_head(network.head))
-    logits = {
-        name: _answer(gathered, items, card, path, final, store)
-        for name, items in (("validation", arrangement.val), ("test", arrangement.test))
-        if len(items)
-    }
-    return Tuned(plan, trained, card, path, weights, final, logits, time.monotonic() - started)
+
+    plan: Plan
+    network: Network
+    trained: Trained
+    scale: Scale
+    seconds: float
 
 
 def train_plan(
@@ -146,32 +101,35 @@ def train_plan(
     on_epoch: Callable[[dict[str, Any]], bool] | None = None,
     progress: bool = True,
     say: Say,
-) -> tuple[Plan, Network, Trained, Scale]:
-    """Train what a plan says is trained, and leave it at that.
+) -> Training:
+    """Train what a plan says is trained.
 
     Args:
-        gathered: As for `fine_tune`.
-        arrangement: As for `fine_tune`.
-        plan: As for `fine_tune`.
-        head: As for `fine_tune`.
-        store: As for `fine_tune`.
-        run: As for `fine_tune`. Defaults to None.
-        resume: As for `fine_tune`. Defaults to False.
-        deadline: `time.monotonic()` at which the training must end, float. Defaults to None.
-        offline: As for `fine_tune`. Defaults to False.
-        targets: As for `fine_tune`. Defaults to None.
+        gathered: The usable items.
+        arrangement: What each item is for: train is trained on, val decides when to stop.
+        plan: What is trained, when and how.
+        head: What training starts from: the probe's head, fitted on train alone. None starts from random
+            numbers.
+        store: Keeps the frozen blocks' outputs.
+        run: Folder of checkpoints and history. Defaults to None: nothing is kept.
+        resume: Whether to go on from that folder's last checkpoint. Defaults to False.
+        deadline: `time.monotonic()` at which the training must end, float; `keep` takes up to
+            `RESERVE_SECONDS` after it. Defaults to None.
+        offline: Whether to stay off the network. Defaults to False.
+        targets: What is learned in place of the items' answers, float32, a row for each item of `gathered`,
+            as in `TrainingData.y`. Defaults to None.
         on_epoch: As for `training.loop.train`. Defaults to None.
         progress: Whether to draw bars. Defaults to True.
-        say: As for `fine_tune`.
+        say: Where progress is told.
 
     Returns:
-        The plan with the loss that fits the target, the network with its best weights and maybe adapters, how
-        the training went (its logits are of scaled targets), and the scale.
+        The network with its best weights, and how it came to them.
 
     Raises:
         DataError: There is nothing to check the training on.
         OptionError: The plan is for another backbone.
     """
+    started = time.monotonic()
     if not len(arrangement.val):
         raise DataError(
             "items to check the training on", "no val part", "add some, or give a val split in the data"
@@ -204,7 +162,36 @@ def train_plan(
         progress=progress,
         say=say,
     )
-    return plan, network, trained, scale
+    return Training(plan, network, trained, scale, time.monotonic() - started)
+
+
+def keep(training: Training, gathered: Gathered, arrangement: Arrangement, store: FeatureStore) -> Tuned:
+    """Make a trained network answer as it will when it is saved.
+
+    Args:
+        training: What `train_plan` returned.
+        gathered: The items.
+        arrangement: What each is for.
+        store: Keeps the features of val and test.
+
+    Returns:
+        The network, converted, with its logits of val and test.
+
+    Raises:
+        DataError: An item can no longer be read.
+    """
+    started = time.monotonic()
+    network = training.network
+    lora.merge(network.backbone)
+    card, path, weights = keep_network(network.backbone, training.plan)
+    head = training.scale.apply(read_head(network.head))
+    logits = {
+        name: _answer(gathered, items, card, path, head, store)
+        for name, items in (("validation", arrangement.val), ("test", arrangement.test))
+        if len(items)
+    }
+    seconds = training.seconds + time.monotonic() - started
+    return Tuned(training.plan, training.trained, card, path, weights, head, logits, seconds)
 
 
 def starting_backbone(plan: Plan, *, offline: bool) -> Backbone:

@@ -201,7 +201,7 @@ class Objective:
 
         gathered = self._gather(plan)
         arrangement = self.arrangement.with_features(gathered.features)
-        _, _, trained, scale = train_plan(
+        done = train_plan(
             gathered,
             arrangement,
             plan,
@@ -213,9 +213,9 @@ class Objective:
             progress=False,
             say=quiet,
         )
-        if trained.stopped == TIME_UP:
+        if done.trained.stopped == TIME_UP:
             raise GivenUp(TIME_UP)
-        return Score.of(val, trained.val_logits * scale.spread + scale.mean)
+        return Score.of(val, done.trained.val_logits * done.scale.spread + done.scale.mean)
 
     def _fit(self, data: Labelled, plan: Plan, strength: float) -> Head:
         return data.fit(plan.head, strength, plan.settings.class_weight, self.task.seed)

@@ -13,7 +13,7 @@ from headstart import backbones
 from headstart.engines.precision import Precision
 from headstart.errors import OptionError
 from headstart.files import write_json
-from headstart.fitting.finetuning import Tuned, fine_tune
+from headstart.fitting.finetuning import RESERVE_SECONDS, Tuned, keep, train_plan
 from headstart.fitting.planning import check, measure
 from headstart.fitting.strategies import Candidate, train_all
 from headstart.progress import Say
@@ -147,7 +147,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
     def tune(plan: Plan) -> Tuned:
         folder = None if wish.run is None else wish.run / plan.strategy
         resume = wish.resume and folder is not None and (folder / FOLDER).is_dir()
-        return fine_tune(
+        done = train_plan(
             floor.gathered,
             floor.arrangement,
             plan,
@@ -155,10 +155,11 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
             bench.store,
             run=folder,
             resume=resume,
-            deadline=deadline,
+            deadline=None if deadline is None else deadline - RESERVE_SECONDS,
             offline=bench.offline,
             say=bench.say,
         )
+        return keep(done, floor.gathered, floor.arrangement, bench.store)
 
     trained = [plan for plan in plans if plan.phases]
     return train_all(floor, trained, tune, seed=bench.seed, say=bench.say)
