@@ -28,6 +28,16 @@ ModelArgument = Annotated[Path, typer.Argument(help="A saved model, the folder t
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")
 ]
+BackboneOption = Annotated[
+    str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
+]
+EngineOption = Annotated[
+    Literal["auto", "openvino", "torch"], typer.Option(help="What runs the frozen network.")
+]
+StrategyOption = Annotated[
+    Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"] | None,
+    typer.Option(help="How much of the network is kept. Default: what the evidence says."),
+]
 SeedOption = Annotated[
     int, typer.Option(help="Random numbers start here: the same seed gives the same result.")
 ]

@@ -50,9 +50,7 @@ def run(
         Path | None, typer.Option("--run", help="Folder of checkpoints and of the training's history.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --run.")] = False,
-    engine: Annotated[
-        Literal["auto", "openvino", "torch"], typer.Option(help="What runs the frozen student.")
-    ] = "auto",
+    engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",

@@ -38,9 +38,7 @@ def run(
         int | None, typer.Option(help="Estimate by cross-validation with this many folds.")
     ] = None,
     class_weight: Annotated[Literal["balanced"] | None, typer.Option(help="Weigh rare classes up.")] = None,
-    engine: Annotated[
-        Literal["auto", "openvino", "torch"], typer.Option(help="What runs the backbone.")
-    ] = "auto",
+    engine: common.EngineOption = "auto",
     precision: Annotated[
         Literal["bf16", "fp32", "int8"] | None,
         typer.Option(help="What it computes in. Default: the engine's choice."),

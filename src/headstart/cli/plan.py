@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,10 +26,7 @@ def run(
         Path | None, typer.Option("-o", "--output", help="Also write the plan to a JSON file.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="All the time that a fit may take.")] = None,
-    strategy: Annotated[
-        Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"] | None,
-        typer.Option(help="Plan for this strategy. Default: what the evidence says."),
-    ] = None,
+    strategy: common.StrategyOption = None,
     plan: Annotated[
         Path | None, typer.Option(help="Check and show this plan instead of making one, a JSON file.")
     ] = None,
@@ -37,12 +34,8 @@ def run(
         str | None, typer.Option(help="Rank these networks (names with commas between) and make no plan.")
     ] = None,
     target: common.TargetOption = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
-    ] = None,
-    engine: Annotated[
-        Literal["auto", "openvino", "torch"], typer.Option(help="What runs the backbone.")
-    ] = "auto",
+    backbone: common.BackboneOption = None,
+    engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",

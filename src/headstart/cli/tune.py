@@ -31,10 +31,7 @@ def run(
     plan: Annotated[
         Path | None, typer.Option(help="Where the search starts, a JSON file of `headstart plan`.")
     ] = None,
-    strategy: Annotated[
-        Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"] | None,
-        typer.Option(help="Start from a plan of this strategy. Default: what the evidence says."),
-    ] = None,
+    strategy: common.StrategyOption = None,
     trials: Annotated[int, typer.Option(help="How many in all, those of earlier calls included.")] = 30,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
     jobs: Annotated[int, typer.Option(help="How many processes share the work.")] = 1,
@@ -51,9 +48,7 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Judge by cross-validation (plans that train no blocks).")
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="A pretrained network, see: headstart backbones list.")
-    ] = None,
+    backbone: common.BackboneOption = None,
     backbones: Annotated[
         str, typer.Option(help="Further networks to choose from, names with commas between.")
     ] = "",
@@ -61,9 +56,7 @@ def run(
         str, typer.Option(help="Further input sizes to choose from, in pixels, with commas between.")
     ] = "",
     target: common.TargetOption = None,
-    engine: Annotated[
-        Literal["auto", "openvino", "torch"], typer.Option(help="What runs the backbone.")
-    ] = "auto",
+    engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
