@@ -50,6 +50,17 @@ def test_every_kind_of_source_gives_the_same_answer(
     )
 
 
+def test_with_tta_a_picture_and_its_mirror_image_get_one_answer(model: Model, tiny: Tiny) -> None:
+    mirrored = [np.ascontiguousarray(picture[:, ::-1]) for picture in tiny.pictures]
+    rows = model.embed([*tiny.pictures, *mirrored])
+    mean = model.head.logits(rows).reshape(2, len(mirrored), -1).mean(0)
+    expected = model.calibration.probabilities(mean)
+    np.testing.assert_allclose(model.predict_proba(tiny.pictures, tta=True), expected, rtol=1e-4)
+    np.testing.assert_allclose(model.predict_proba(mirrored, tta=True), expected, rtol=1e-4)
+    answers = model.predict(tiny.pictures, tta=True)
+    assert [answer.confidence for answer in answers] == pytest.approx(expected.max(1), rel=1e-4)
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     kinds=st.lists(st.sampled_from(["array", "png", "text", "empty", "missing", "folder", "number", "float"]))

@@ -152,6 +152,10 @@ class TestWhatIsRefused:
         with pytest.raises(OptionError, match="a plan for 'vgg16'"):
             fit(split_patterns, backbone="vgg16", plan=a_plan())
 
+    def test_a_network_that_knows_nothing(self, split_patterns: Path) -> None:
+        with pytest.raises(OptionError, match="untrained"):
+            fit(split_patterns, backbone="basic_cnn", minutes=5)
+
     def test_blocks_that_the_backbone_does_not_have(self, split_patterns: Path) -> None:
         phase = Phase("late", 1, {"block5": 1e-4, HEAD: 1e-3})
         with pytest.raises(OptionError, match="whole blocks"):

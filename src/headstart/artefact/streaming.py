@@ -43,6 +43,8 @@ def ask(
     members: Sequence[Member],
     kind: str,
     engine: Callable[[Member], OpenVinoEngine],
+    *,
+    tta: bool = False,
 ) -> Iterator[Asked]:
     """Yield every item with its features by every member, or with why it has none, in order.
 
@@ -54,17 +56,21 @@ def ask(
         members: Those whose features are wanted.
         kind: The modality, str.
         engine: What runs a member's network.
+        tta: Whether networks see each picture and its mirror image: two rows, whose answers are averaged.
+            Defaults to False.
 
     Yields:
         The items.
 
     Raises:
-        OptionError: A single item instead of many.
+        OptionError: A single item instead of many, or `tta` where items are no pictures.
     """
     _check_many(sources)
+    if tta and kind != "image":
+        raise OptionError("pictures, to mirror them", f"a model for {kind}", "leave tta out")
     fronts = list(dict.fromkeys(member.front_end for member in members))
     items: Iterator[Asked] = iter(
-        Pipeline(lambda: enumerate(sources, 1)).map(lambda pair: prepare(pair, fronts, kind))
+        Pipeline(lambda: enumerate(sources, 1)).map(lambda pair: prepare(pair, fronts, kind, tta=tta))
     )
     for member in {member.network: member for member in members}.values():
         items = _seen_by(member, engine, items)
@@ -97,20 +103,26 @@ def _seen_by(
     yield from waiting
 
 
-def prepare(numbered: tuple[int, Source], fronts: Iterable[FrontEnd], kind: str) -> Asked:
+def prepare(
+    numbered: tuple[int, Source], fronts: Iterable[FrontEnd], kind: str, *, tta: bool = False
+) -> Asked:
     """Read an item and make the inputs that some front ends ask for; an error is kept, not raised.
 
     Args:
         numbered: Its position, from 1 on, and the item.
         fronts: The front ends.
         kind: The modality, str.
+        tta: Whether to add each picture's mirror image. Defaults to False.
     """
     number, source = numbered
     name = str(source) if isinstance(source, str | Path) else f"input {number}"
     try:
         _check_source(source)
         reader = modality(kind)
-        return Asked(name, {front: reader.inputs(source, front.preprocess, front.kernel) for front in fronts})
+        inputs = {front: reader.inputs(source, front.preprocess, front.kernel) for front in fronts}
+        if tta:
+            inputs = {front: np.concatenate([rows, rows[:, :, ::-1]]) for front, rows in inputs.items()}
+        return Asked(name, inputs)
     except DecodeError as error:
         return Asked(name, {}, error)
 

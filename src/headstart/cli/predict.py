@@ -24,6 +24,9 @@ def run(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write a CSV file instead of printing.")
     ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average the answers to each picture and its mirror image.")
+    ] = False,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Withhold answers that are too uncertain to rely on.")
     ] = False,
@@ -33,7 +36,7 @@ def run(
     from headstart.artefact import load
 
     asked = load(model)
-    answers = asked.stream(_files(inputs, asked.modality), abstain=abstain)
+    answers = asked.stream(_files(inputs, asked.modality), abstain=abstain, tta=tta)
     done = failed = 0
     for answer in answers if output is None else _written(answers, asked, output):
         done += 1

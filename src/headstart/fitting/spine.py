@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from headstart import backbones
 from headstart.artefact.model import Model
 from headstart.data.items import Dataset, Target
 from headstart.engines.precision import Precision
@@ -113,6 +114,7 @@ def fit(
     wish = Wish(strategy, minutes, plan, scratch, guard, None if run is None else Path(run), resume, lora)
     backbone = _same_backbone(backbone, wish.backbone)
     dataset = open_labelled(source, target)
+    _check_pretrained(backbone, wish)
     _check_head(head, class_weight, dataset.target)
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     with ExitStack() as stack:
@@ -159,6 +161,16 @@ def _same_backbone(backbone: str | None, planned: str | None) -> str | None:
         fix = f"use the backbone {planned}, or make a new plan: headstart plan DATA"
         raise OptionError(f"a plan for {backbone!r}", f"one for {planned!r}", fix)
     return backbone or planned
+
+
+def _check_pretrained(backbone: str | None, wish: Wish) -> None:
+    """Refuse to fit a head on features of a network that knows nothing."""
+    known = backbones.cards()
+    if backbone in known and not known[backbone].pretrained:
+        scratch = wish.strategy == "scratch" or wish.plan is not None or wish.resume
+        if not scratch:
+            fix = 'use the strategy "scratch", or a pretrained backbone: headstart backbones list'
+            raise OptionError("a network that has learned something", f"{backbone!r}, untrained", fix)
 
 
 def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
