@@ -36,6 +36,8 @@ DECAY_SIMILAR, DECAY_DIFFERENT = 0.6, 0.9
 RATE_SCRATCH = 2e-3
 SEEN = 24_000
 """Item presentations that fine-tuning is worth, epochs × items, within `EPOCHS`."""
+MOST_SEEN = 80_000
+"""The same where the user has given the time for it."""
 EPOCHS = (4, 20)
 FEWEST_EPOCHS = 3
 """Where the time is short, fine-tuning with fewer is not begun."""
@@ -242,7 +244,7 @@ def _within(
     strategy: Strategy, evidence: Evidence, cost: Cost, minutes: float | None, seed: int, disk: int
 ) -> _Made | None:
     """Return the strategy's largest plan that is expected to end in time: first fewer epochs, then pixels."""
-    most = _epochs(evidence.items)
+    most = _epochs(evidence.items, hurry=minutes is None)
     for size in _sizes(strategy, evidence):
         for epochs in range(most, min(FEWEST_EPOCHS, most) - 1, -1):
             made = _made(strategy, evidence, size, epochs, seed, disk)
@@ -258,9 +260,11 @@ def _within(
     return None
 
 
-def _epochs(items: int) -> int:
+def _epochs(items: int, hurry: bool = True) -> int:
+    """Return how many epochs are worth while; time that somebody gives is used, without any fewer do."""
     low, high = EPOCHS
-    return max(low, min(high, round(SEEN / max(1, items))))
+    seen = SEEN if hurry else MOST_SEEN
+    return max(low, min(high, round(seen / max(1, items))))
 
 
 def _sizes(strategy: Strategy, evidence: Evidence) -> list[int]:
@@ -309,8 +313,7 @@ def _made(strategy: Strategy, evidence: Evidence, size: int, epochs: int, seed: 
         why,
         "The head starts from the probe's, which was fitted on the frozen network; then the blocks join in, "
         f"each {decay} times as fast as the one behind it. Batch norms keep the statistics that they have.",
-        f"{epochs} epochs, so that about {SEEN:,} pictures are seen (at least {EPOCHS[0]} and at most "
-        f"{EPOCHS[1]} epochs); every picture is distorted anew.",
+        f"{epochs} epochs: {epochs * evidence.items:,} pictures are seen; every picture is distorted anew.",
     ]
     if views:
         reasons[-1] = (
