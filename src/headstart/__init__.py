@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from headstart.fitting.distilling import distill as distill
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
-    from headstart.fitting.tuning import tune as tune
     from headstart.images.augmentation import Augmentation as Augmentation
     from headstart.images.augmentation import preset as augmentation
     from headstart.process import tune_process as tune_process
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from headstart.training.plan import Phase as Phase
     from headstart.training.plan import Plan as Plan
     from headstart.training.plan import Settings as Settings
+    from headstart.tuning.search import tune as tune
 
 # Public name → (module, name in it); None is the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
@@ -66,7 +66,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "load": ("headstart.artefact", "load"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
-    "tune": ("headstart.fitting.tuning", "tune"),
+    "tune": ("headstart.tuning.search", "tune"),
     "tune_process": ("headstart.process", "tune_process"),
 }
 

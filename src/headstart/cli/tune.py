@@ -72,7 +72,7 @@ def run(
     from headstart.artefact.saving import check_place
     from headstart.fitting import fit
     from headstart.fitting.planning import read_plan
-    from headstart.fitting.tuning import PAGE, PLAN, tune
+    from headstart.tuning.search import PAGE, PLAN, tune
 
     started = time.monotonic()
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)

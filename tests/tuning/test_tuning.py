@@ -14,11 +14,11 @@ import headstart as hs
 from headstart import data
 from headstart.errors import DataError, OptionError, StorageError
 from headstart.files import cache_dir
-from headstart.fitting import searching
 from headstart.fitting.planning import read_plan
-from headstart.fitting.search_result import Tuning
 from headstart.training.plan import HEAD, Phase, Plan, Settings
 from headstart.transfer.store import FeatureStore
+from headstart.tuning import searching
+from headstart.tuning.result import Tuning
 
 Write = Callable[..., Path]
 FROZEN = Plan("freeze-all", "efficientnet_lite0", "head", 224)

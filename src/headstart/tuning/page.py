@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.ticker import Locator
 
-    from headstart.fitting.search_result import Tried, Tuning
+    from headstart.tuning.result import Tried, Tuning
 
 # With a ratio above this between ends, a range of positive numbers is drawn on a logarithmic axis.
 _LOGARITHMIC = 30.0

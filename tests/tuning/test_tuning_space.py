@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from headstart.fitting.search_space import grid, in_words, planned, search_space, starting_point
 from headstart.images.augmentation import LIGHT, STANDARD
 from headstart.training.plan import HEAD, Phase, Plan, Settings
+from headstart.tuning.space import grid, in_words, planned, search_space, starting_point
 
 BLOCKS = {"toy": ("stem", "one", "two", "three", "top"), "small": ("a", "b", "c")}
 OWN = {"toy": BLOCKS["toy"]}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.fitting.search_result import State, Tried, Tuning
-from headstart.fitting.tuning_page import tuning_page
 from headstart.training.plan import HEAD, Phase, Plan
+from headstart.tuning.page import tuning_page
+from headstart.tuning.result import State, Tried, Tuning
 
 FROZEN = Plan("freeze-all", "toy", "top", 64)
 LATE = Plan("fine-tune-late", "toy", "top", 64, (Phase("late", 3, {"top": 1e-4, HEAD: 1e-3}),))

@@ -16,19 +16,19 @@ from headstart.errors import OptionError, require
 from headstart.files import storage_errors, write_json
 from headstart.fitting import planning
 from headstart.fitting.gathering import open_labelled_any
-from headstart.fitting.search_result import Metric, Tuning, collect
 from headstart.fitting.targets import describe, require_two_answers, require_variety
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer.store import FeatureStore
+from headstart.tuning.result import Metric, Tuning, collect
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from headstart.fitting.objectives import Objective
-    from headstart.fitting.search_space import Blocks
-    from headstart.fitting.searching import Pruner, Sampler, Search
+    from headstart.tuning.objectives import Objective
+    from headstart.tuning.searching import Pruner, Sampler, Search
+    from headstart.tuning.space import Blocks
 
 PLAN, PAGE = "best.json", "report.html"
 # Where a time is given and no plan, one is made that so many trials of fit into it.
@@ -62,7 +62,7 @@ def tune(
 ) -> Tuning:
     """Look for a better plan: what to keep of a network, which head, which rates.
 
-    What may be varied follows from the plan (`headstart.fitting.search_space`). The plan itself is tried
+    What may be varied follows from the plan (`headstart.tuning.space`). The plan itself is tried
     first. Every trial is kept in an SQLite file, so that the same call goes on where it was stopped or
     killed. Items of the test split are not even opened.
 
@@ -114,8 +114,8 @@ def tune(
         >>> print(found.plan.words())  # doctest: +SKIP
     """
     require(("sklearn", "scipy", "torch", "optuna"), "train", "tuning")
-    from headstart.fitting import searching
-    from headstart.fitting.objectives import Objective, Task
+    from headstart.tuning import searching
+    from headstart.tuning.objectives import Objective, Task
 
     _check(sampler, pruner, metric, trials, minutes, jobs, folds)
     if plan is not None and strategy is not None:
@@ -216,8 +216,8 @@ def _how(
 ) -> Search:
     from optuna.distributions import distribution_to_json
 
-    from headstart.fitting.search_space import search_space
-    from headstart.fitting.searching import Search, check_same
+    from headstart.tuning.searching import Search, check_same
+    from headstart.tuning.space import search_space
 
     plan = objective.task.plan
     space = search_space(plan, blocks, target=objective.gathered.dataset.target, sizes=sizes)
@@ -236,8 +236,8 @@ def _how(
 
 def _begin(study: Study, how: Search, plan: Plan, trials: int, say: Say) -> None:
     """Fill the queue: what a kill left behind, the plan itself, the points of a grid."""
-    from headstart.fitting.search_space import grid, starting_point
-    from headstart.fitting.searching import FIRST, requeue
+    from headstart.tuning.searching import FIRST, requeue
+    from headstart.tuning.space import grid, starting_point
 
     before = len(study.get_trials(deepcopy=False))
     if again := requeue(study):
@@ -252,7 +252,7 @@ def _begin(study: Study, how: Search, plan: Plan, trials: int, say: Say) -> None
 
 
 def _teller(done: int, trials: int, say: Say) -> Callable[[FrozenTrial], None]:
-    from headstart.fitting.searching import describe
+    from headstart.tuning.searching import describe
 
     numbers = itertools.count(done + 1)
     return lambda trial: say(f"{next(numbers)} of {trials}: {describe(trial)}")

@@ -29,10 +29,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from headstart.engines.openvino_engine import available_cores
 from headstart.errors import HeadstartError, OptionError, StorageError
-from headstart.fitting.objectives import TIME_UP, GivenUp, Objective, Score, Task
-from headstart.fitting.search_space import Blocks, Space, in_words, planned
 from headstart.process import tune_process
 from headstart.transfer.store import FeatureStore
+from headstart.tuning.objectives import TIME_UP, GivenUp, Objective, Score, Task
+from headstart.tuning.space import Blocks, Space, in_words, planned
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue

@@ -18,11 +18,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from headstart.errors import BackboneError, OptionError, StorageError
-from headstart.fitting import searching
-from headstart.fitting.objectives import Report, Score
-from headstart.fitting.search_space import grid, search_space
-from headstart.fitting.searching import FIRST, INTERRUPTED, Search
 from headstart.training.plan import Plan
+from headstart.tuning import searching
+from headstart.tuning.objectives import Report, Score
+from headstart.tuning.searching import FIRST, INTERRUPTED, Search
+from headstart.tuning.space import grid, search_space
 
 BLOCKS = {"toy": ("stem", "one", "top")}
 PLAN = Plan("freeze-all", "toy", "top", 64)

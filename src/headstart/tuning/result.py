@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from headstart.fitting.search_space import Blocks
+    from headstart.tuning.space import Blocks
 
 Metric = Literal["accuracy", "loss"]
 State = Literal["complete", "pruned", "failed", "interrupted"]
@@ -119,7 +119,7 @@ class Tuning:
 
     def html(self) -> str:
         """Return the report as one self-contained page."""
-        from headstart.fitting.tuning_page import tuning_page
+        from headstart.tuning.page import tuning_page
 
         return tuning_page(self)
 
@@ -162,7 +162,7 @@ def collect(study: Study, folder: Path, name: str, start: Plan, blocks: Blocks) 
     Raises:
         OptionError: No trial succeeded.
     """
-    from headstart.fitting.search_space import planned
+    from headstart.tuning.space import planned
 
     trials = tuple(_tried(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished())
     best = _best(trials)
@@ -190,7 +190,7 @@ def _best(trials: tuple[Tried, ...]) -> Tried:
 def _tried(trial: FrozenTrial) -> Tried:
     from optuna.trial import TrialState
 
-    from headstart.fitting.searching import FIRST, counted
+    from headstart.tuning.searching import FIRST, counted
 
     names: dict[TrialState, State] = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
     found = trial.user_attrs
