@@ -294,15 +294,22 @@ def slow(plan: Plan) -> TrainingData:
     return replace(toy_data(plan), inputs=lambda phase: Slow(pixels, plan.seed))
 
 
-def test_the_deadline_is_kept_and_the_run_can_go_on(tmp_path: Path) -> None:
-    plan = toy_plan(replace(ALL, epochs=40), optimiser="nesterov")
-    reference, _ = run(plan)
+def test_with_little_time_there_are_fewer_epochs_and_the_schedule_comes_to_its_end() -> None:
+    plan = toy_plan(replace(ALL, epochs=40), optimiser="nesterov", schedule="one-cycle")
+    said: list[str] = []
     deadline = time.monotonic() + 3
-    network, trained = run(plan, slow(plan), run=tmp_path, deadline=deadline)
+    network, trained = run(plan, slow(plan), deadline=deadline, say=said.append)
     assert time.monotonic() < deadline + 0.5  # a step can be slower than those before it
-    assert trained.stopped == "time was up"
     assert 1 <= len(trained.history) < 40
+    assert any("as the time allows" in line for line in said)
     np.testing.assert_allclose(trained.val_logits, logits(network, toy_data(plan), plan), atol=1e-5)
+
+
+def test_a_run_whose_time_was_up_can_go_on(tmp_path: Path) -> None:
+    plan = toy_plan(replace(ALL, epochs=2), optimiser="nesterov", batch=2)
+    reference, _ = run(plan)
+    _, trained = run(plan, slow(plan), run=tmp_path, deadline=time.monotonic() + 0.5)
+    assert trained.stopped == "time was up"
     finished, trained = run(plan, run=tmp_path, resume=True)
     assert trained.stopped == "done"
     assert torch.equal(finished.head[1].weight, reference.head[1].weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 
@@ -27,6 +28,7 @@ class Clock:
         self._deadline, self._share = deadline, share
         self._steps: deque[float] = deque(maxlen=8)
         self._validation: float | None = None
+        self._epoch: float | None = None
         self.saving = 0.0
         """Seconds that the last checkpoint took."""
 
@@ -37,6 +39,17 @@ class Clock:
     def validated(self, seconds: float) -> None:
         """Note what a validation took."""
         self._validation = seconds
+
+    def epoch(self, seconds: float) -> None:
+        """Note what a whole epoch took, its validation included."""
+        self._epoch = seconds
+
+    def epochs(self) -> float:
+        """Return how many more epochs can be done before the deadline, a whole number or infinity."""
+        if self._deadline is None or not self._epoch:
+            return math.inf
+        left = self._deadline - time.monotonic() - self.saving
+        return max(0.0, left // (1.05 * self._epoch))  # a twentieth more: other programs may be busy, too
 
     def fits(self, steps: int = 1) -> bool:
         """Whether so many steps, a validation and a checkpoint can be done before the deadline."""

@@ -179,13 +179,30 @@ class _Training:
     def do_phase(self) -> None:
         """Train until the epochs are done or have stopped helping; end with the best weights so far."""
         live, state, patience = self.begin(), self.state, self.settings.patience
-        while state.epoch < live.phase.epochs and not (patience and state.waited >= patience):
+        while state.epoch < self.length(live) and not (patience and state.waited >= patience):
+            started, whole = time.monotonic(), state.step == 0
             self.do_epoch(live)
+            if whole:
+                self.clock.epoch(time.monotonic() - started)
+                self.shorten(live)
             if self.keeper.due():
                 self.save(live)
         self.load_weights(self.best)
-        state.phase, state.epoch, state.waited = state.phase + 1, 0, 0
+        state.phase, state.epoch, state.waited, state.length = state.phase + 1, 0, 0, 0
         state.plateau = schedules.Plateau().state_dict()
+
+    def length(self, live: Live) -> int:
+        """Return how many epochs the phase has."""
+        return self.state.length or live.phase.epochs
+
+    def shorten(self, live: Live) -> None:
+        """Do fewer epochs where there is no time for all: only at its end is the schedule worth it."""
+        later = sum(phase.epochs for phase in self.plan.phases[self.state.phase + 1 :])
+        done, planned, before = self.state.epoch, live.phase.epochs, self.length(live)
+        left = min(planned - done, max(1.0, self.clock.epochs() - later))
+        self.state.length = done + int(left) if done < planned else planned
+        if self.state.length != before:
+            self.say(f"{self.state.length} epochs instead of {before}, as the time allows.")
 
     def begin(self) -> Live:
         """Make what a phase needs: a function of plan and phase, and then what a checkpoint has of it."""
@@ -204,7 +221,7 @@ class _Training:
 
     def do_epoch(self, live: Live) -> None:
         """Go once through the items, from the step on that is next, and validate."""
-        state, settings, epochs = self.state, self.settings, live.phase.epochs
+        state, settings, epochs = self.state, self.settings, self.length(live)
         key = (self.plan.seed, state.phase, state.epoch)
         items = order(self.data.train, self.data.y, key, settings.sampling)
         steps = batches(items, self.batch, settings.accumulate)
@@ -284,7 +301,7 @@ class _Training:
                 self.best = {name: tensor.clone() for name, tensor in self.weights().items()}
                 self.best["val_logits"] = logits
         self.clock.validated(time.monotonic() - started)
-        last = state.epoch + 1 == live.phase.epochs
+        last = state.epoch + 1 == self.length(live)
         if (last or state.steps - state.measured >= _MEASURE_EVERY) and self.clock.fits(2):
             line |= self.measure(live)
         if self.settings.schedule == "plateau":

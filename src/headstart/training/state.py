@@ -20,6 +20,7 @@ class State:
     phase: int = 0
     epoch: int = 0  # in the phase
     step: int = 0  # in the epoch: the next one to do
+    length: int = 0  # epochs that this phase will have, where there is no time for all; 0: as planned
     epochs: int = 0  # done, through all phases
     steps: int = 0
     measured: int = 0  # the step of the last closer look
