@@ -130,12 +130,13 @@ class Study:
 
     def table(self) -> Table:
         """Return the comparison as a table for the terminal."""
+        from rich.markup import escape
         from rich.table import Table
 
         columns = ("what", "accuracy", "95 % interval", self.source, "difference", "minutes")
-        found = Table(*columns, title=self.title, caption=self.protocol)
+        found = Table(*columns, title=escape(self.title), caption=escape(self.protocol))
         for rung in self.rungs:
-            found.add_row(*map(str, self._cells(rung)))
+            found.add_row(*map(escape, self._cells(rung)))
         return found
 
     def html(self) -> str:

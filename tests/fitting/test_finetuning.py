@@ -161,6 +161,16 @@ class TestWhatIsRefused:
         with pytest.raises(OptionError, match="whole blocks"):
             fit(split_patterns, plan=a_plan(phases=(phase,)))
 
+    def test_a_loss_for_another_target(self, split_patterns: Path) -> None:
+        with pytest.raises(OptionError, match="a loss for the target label"):
+            fit(split_patterns, plan=a_plan(settings=Settings(loss="mse")))
+
+    def test_a_plan_that_trains_without_phases(self, split_patterns: Path, tmp_path: Path) -> None:
+        file = tmp_path / "plan.json"
+        file.write_text(json.dumps(a_plan(phases=()).to_json()))
+        with pytest.raises(OptionError, match="phases of training"):
+            fit(split_patterns, plan=file)
+
     def test_a_plan_and_a_strategy(self, split_patterns: Path) -> None:
         with pytest.raises(OptionError, match="both"):
             fit(split_patterns, plan=a_plan(), strategy="scratch")
@@ -193,7 +203,7 @@ class TestWhatIsRefused:
     def test_nothing_to_check_the_training_on(
         self, tmp_path: Path, write_pictures: Callable[..., Path]
     ) -> None:
-        write_pictures(tmp_path / "train", across=1, along=2)
+        write_pictures(tmp_path / "train", across=1, along=1)
         with pytest.raises(DataError):
             fit(tmp_path / "train", plan=a_plan())
 
@@ -201,9 +211,26 @@ class TestWhatIsRefused:
 def test_a_finished_run_is_resumed_to_the_same_model(split_patterns: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     first = fit(split_patterns, plan=a_plan(), guard=False, run=run)
-    assert [Plan.from_json(value) for value in json.loads((run / PLANS).read_text())] == [a_plan()]
+    written = json.loads((run / PLANS).read_text())
+    assert [Plan.from_json(value) for value in written["plans"]] == [a_plan()]
     again = fit(split_patterns, guard=False, run=run, resume=True)
     assert again.backbone.digest == first.backbone.digest
+    # The floor is the head at the plan's own size, as when the run was started.
+    assert [t.score for t in again.report.content.trials] == [t.score for t in first.report.content.trials]  # type: ignore[union-attr]
+
+
+def test_a_run_is_resumed_with_its_own_seed_and_plan_or_not_at_all(
+    split_patterns: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    fit(split_patterns, plan=a_plan(), run=run)
+    with pytest.raises(OptionError, match="the seed of the run, 0"):
+        fit(split_patterns, run=run, resume=True, seed=5)
+    with pytest.raises(OptionError, match="the plan that the run was started with"):
+        fit(split_patterns, run=run, resume=True, plan=a_plan(seed=3))
+    (run / PLANS).write_text("{")
+    with pytest.raises(OptionError, match="a damaged file"):
+        fit(split_patterns, run=run, resume=True)
 
 
 class TestHeads:

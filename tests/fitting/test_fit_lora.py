@@ -65,7 +65,7 @@ def test_what_adapters_learned_is_in_the_saved_network(backbone: str, stripes: P
     model = hs.fit(stripes, plan=plan_for(backbone), lora=4, guard=False, run=run, say=said.append)
     assert any(line.startswith("LoRA of rank 4 in layer2 to layer3: 1,024 weights learn") for line in said)
     assert model.plan["settings"]["lora"] == 4
-    assert json.loads((run / PLANS).read_text())[0]["settings"]["lora"] == 4
+    assert json.loads((run / PLANS).read_text())["plans"][0]["settings"]["lora"] == 4
     weights = model.members[0].weights
     assert weights is not None
     tuned, original = load_file(weights), hs.backbones.load(backbone).state_dict()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.backbones import Card
-from headstart.data.items import Dataset
 from headstart.transfer.calibration import AnyCalibration, Interval
 
 if TYPE_CHECKING:
@@ -104,9 +103,15 @@ def _kept(made: Candidate) -> str:
     return f"The {blocks} blocks up to {cut}" if made.gathered.cut else f"All {blocks} blocks"
 
 
-def commands(dataset: Dataset) -> str:
+def commands(made: Candidate) -> str:
     """Return how to do it again, one command a line."""
+    dataset, plan = made.gathered.dataset, made.fitted.plan
     name = dataset.root.name if dataset.root else "DATA"
     model = f"{Path(name).stem or name}.headstart"
-    steps = (f"fit {name} -o {model}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
+    how = ""
+    if made.tuned is not None:
+        how = f" --plan {model}.run/{plan['strategy']}/plan.json"
+    elif made.gathered.cut:
+        how = " --strategy cut-early"
+    steps = (f"fit {name} -o {model}{how}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
     return "\n".join(f"headstart {step}" for step in steps)

@@ -83,7 +83,10 @@ def answers(
         DataError: No item can be used, or none has a label that the model knows.
         OptionError: Unknown split, or data opened for another target than the model's.
     """
-    dataset = _known(_part(open_labelled_any(source, model.target), split), model)
+    opened = _part(open_labelled_any(source, model.target), split)
+    dataset = _known(opened, model)
+    for problem in dataset.problems[len(opened.problems) :]:
+        say(f"left out: {problem.name}: {problem.reason}")
     own_store = store is None
     store = store or FeatureStore()
     try:

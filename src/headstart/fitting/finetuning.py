@@ -17,7 +17,7 @@ from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 from headstart.engines.precision import Precision
 from headstart.errors import DataError
-from headstart.files import atomic_file, digest_bytes
+from headstart.files import atomic_file, digest_bytes, digest_json
 from headstart.fitting.heads import Scale, fitting_loss, load_head, read_head
 from headstart.progress import Say
 from headstart.training import lora
@@ -148,7 +148,7 @@ def train_plan(
         train=arrangement.train,
         val=arrangement.val,
         classes=arrangement.data.classes,
-        digest=gathered.digest if targets is None else digest_bytes(targets.tobytes()),
+        digest=_digest(gathered, arrangement, targets),
         labels=arrangement.labels,
     )
     trained = train(
@@ -192,6 +192,15 @@ def keep(training: Training, gathered: Gathered, arrangement: Arrangement, store
     }
     seconds = training.seconds + time.monotonic() - started
     return Tuned(training.plan, training.trained, card, path, weights, head, logits, seconds)
+
+
+def _digest(gathered: Gathered, arrangement: Arrangement, targets: NDArray[np.float32] | None) -> str:
+    """Return the digest of what a run learns from and is checked on: it goes on with nothing else."""
+    parts = [
+        sorted(gathered.facts[n].digest for n in items) for items in (arrangement.train, arrangement.val)
+    ]
+    taught = "" if targets is None else digest_bytes(targets.tobytes())
+    return digest_json([gathered.digest, *parts, taught])
 
 
 def starting_backbone(plan: Plan, *, offline: bool) -> Backbone:

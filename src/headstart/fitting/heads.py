@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from headstart.errors import OptionError
 from headstart.training.plan import Loss, Plan
 from headstart.transfer.heads import Head
 
@@ -59,10 +60,16 @@ def fitting_loss(plan: Plan, arrangement: Arrangement) -> tuple[Plan, Scale]:
     Args:
         plan: What is trained.
         arrangement: What each item is for; numbers are scaled by those of its training items.
+
+    Raises:
+        OptionError: The plan names a loss for another target.
     """
     target, y = arrangement.data.target, arrangement.data.y[arrangement.train]
     fitting = _LOSSES[target]
-    if plan.settings.loss not in fitting:
+    if plan.settings.loss not in ("cross-entropy", *fitting):
+        what = f"a loss for the target {target}: {', '.join(fitting)}"
+        raise OptionError(what, plan.settings.loss, "name one of them in the plan's settings")
+    if plan.settings.loss not in fitting:  # the default, which is for classes
         plan = plan.replace(settings=replace(plan.settings, loss=fitting[0]))
     # A percentage of a scaled number would mean nothing.
     if target != "number" or plan.settings.loss == "mape":

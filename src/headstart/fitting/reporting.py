@@ -227,7 +227,7 @@ def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
         trials=trials,
         facts=facts(made, seconds),
         plan=plan_in_words(made),
-        commands=commands(dataset),
+        commands=commands(made),
         counts={} if dataset.target == "number" else arrangement.counts(),
         data_notes=[*arrangement.notes, *contamination(fitted, made.gathered.card)],
         left_out=dataset.problems,

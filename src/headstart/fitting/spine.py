@@ -15,6 +15,7 @@ from headstart.errors import DataError, OptionError, require
 from headstart.fitting.arranging import arrange
 from headstart.fitting.gathering import Gathered, gather, open_labelled
 from headstart.fitting.learning import learn
+from headstart.fitting.planning import read_plan
 from headstart.fitting.reporting import build_model
 from headstart.fitting.strategies import PROBE, Candidate, keep_best, probe
 from headstart.fitting.targets import describe, require_two_answers
@@ -42,7 +43,7 @@ def fit(
     offline: bool = False,
     strategy: Strategy | None = None,
     minutes: float | None = None,
-    plan: Plan | None = None,
+    plan: Plan | Path | str | None = None,
     scratch: bool = False,
     guard: bool = True,
     run: Path | str | None = None,
@@ -79,7 +80,7 @@ def fit(
         strategy: "freeze-all", "fine-tune-late", "cut-early", "fine-tune-all" or "scratch". Defaults to None:
             with `minutes` what the planner chooses, otherwise "freeze-all".
         minutes: All the time there is, float: the planner takes the best that fits. Defaults to None.
-        plan: Do this. Defaults to None: made from what is measured on the data.
+        plan: Do this; a Plan, or the JSON file of one. Defaults to None: made from what is measured.
         scratch: Whether to train the same from random numbers, too, and say which won. Defaults to False.
         guard: Whether the head on the frozen network may win. Defaults to True.
         run: Folder of checkpoints and of the training's history. Defaults to None: neither is kept.
@@ -108,13 +109,18 @@ def fit(
     """
     started = time.monotonic()
     require(("sklearn", "scipy", "torch"), "train", "fitting")
-    if plan is not None:
-        head, class_weight = plan.head, class_weight or plan.settings.class_weight
+    given = read_plan(plan) if isinstance(plan, str | Path) else plan
+    wish = Wish(strategy, minutes, given, scratch, guard, None if run is None else Path(run), resume, lora)
+    wish.check_resumed(seed)
+    planned = wish.followed
+    if planned is not None:
+        head, class_weight = planned.head, class_weight or planned.settings.class_weight
     _check(head, folds, val_share, class_weight)
-    wish = Wish(strategy, minutes, plan, scratch, guard, None if run is None else Path(run), resume, lora)
     backbone = _same_backbone(backbone, wish.backbone)
     dataset = open_labelled(source, target)
     _check_pretrained(backbone, wish)
+    if planned is not None:
+        planned.check(planned.backbone, backbones.card(planned.backbone, offline=offline).blocks)
     _check_head(head, class_weight, dataset.target)
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     with ExitStack() as stack:
@@ -126,7 +132,7 @@ def fit(
                 engine=engine, precision=precision, offline=offline, say=say,
             )  # fmt: skip
 
-        gathered = gather_at(None, None) if plan is None else gather_at(plan.cut, plan.size)
+        gathered = gather_at(None, None) if planned is None else gather_at(planned.cut, planned.size)
         require_two_answers(gathered.dataset)
         known = len(gathered.dataset) - gathered.computed
         say(f"features: {gathered.computed} computed, {known} already known")

@@ -15,6 +15,7 @@ from headstart.progress import Say
 from headstart.training.diagnostics import Run
 from headstart.training.loop import NO_GOOD_EPOCH
 from headstart.training.plan import Plan
+from headstart.transfer.calibration import AnyCalibration, Calibration
 from headstart.transfer.selection import Selection, assign_folds
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # A trained network is calibrated on val and judged on it, too: never on the same half.
 _HALVES = 2
+ENOUGH_TO_CALIBRATE = 60
+"""With fewer val items a temperature says more about them than about the network."""
 
 PROBE = "probe"
 
@@ -73,11 +76,15 @@ def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
     arrangement = floor.arrangement
     labels, names = arrangement.labels, [item.name for item in floor.gathered.dataset]
     val, logits = arrangement.data.take(arrangement.val), tuned.logits["validation"]
-    halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), logits)
-    evaluations: dict[str, AnyEvaluation] = {
-        "validation": judge_folds(labels, val, halves, names=[names[n] for n in arrangement.val], seed=seed)
-    }
-    calibration = val.calibrate(logits)
+    val_names = [names[n] for n in arrangement.val]
+    if val.target == "label" and len(val.y) < ENOUGH_TO_CALIBRATE:
+        calibration: AnyCalibration = Calibration.of(logits, val.y, temperature=1.0)
+        checked = judge(labels, val, logits, calibration, names=val_names, seed=seed)
+    else:
+        calibration = val.calibrate(logits)
+        halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), logits)
+        checked = judge_folds(labels, val, halves, names=val_names, seed=seed)
+    evaluations: dict[str, AnyEvaluation] = {"validation": checked}
     if "test" in tuned.logits:
         test = arrangement.data.take(arrangement.test)
         its_names = [names[n] for n in arrangement.test]
@@ -143,4 +150,6 @@ def keep_best(candidates: Sequence[Candidate], *, guard: bool, say: Say) -> tupl
     best = min(eligible, key=lambda candidate: candidate.trial.rank)
     if best is candidates[0] and len(candidates) > 1:
         say("training did not beat the probe on validation: the probe is what is kept")
+    elif len(candidates) > 2:
+        say(f"{best.trial.name} won")
     return best, [replace(each.trial, kept=each is best) for each in candidates]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from headstart import backbones
 from headstart.engines.precision import Precision
@@ -78,18 +78,24 @@ class Wish:
         return asked or self.scratch or self.resume or self.lora > 0
 
     @cached_property
-    def written(self) -> list[Plan]:
-        """The plans of the run that is resumed, in order."""
+    def written(self) -> _Written:
+        """What the run that is resumed was started with."""
         if self.run is None:
-            return []
-        found = json.loads((self.run / PLANS).read_text(encoding="utf-8"))
-        return [Plan.from_json(value) for value in found]
+            raise OptionError("a run to resume", "no folder of a run", "name the run's folder")
+        return _Written.read(self.run / PLANS)
+
+    @property
+    def followed(self) -> Plan | None:
+        """The plan that was given, now or when the resumed run was started; None where one was made."""
+        if self.resume:
+            return self.written.plans[0] if self.written.given else None
+        return self.plan
 
     @property
     def backbone(self) -> str | None:
         """The backbone that a plan names."""
-        plans = self.written if self.resume else [self.plan]
-        return plans[0].backbone if plans and plans[0] is not None else None
+        plan = self.written.plans[0] if self.resume else self.plan
+        return None if plan is None else plan.backbone
 
     @property
     def trains(self) -> bool:
@@ -97,6 +103,55 @@ class Wish:
         if self.plan is not None:
             return bool(self.plan.phases) or self.scratch
         return bool(self) and (self.scratch or self.strategy not in ("freeze-all", "cut-early"))
+
+    def check_resumed(self, seed: int) -> None:
+        """Make sure that a resumed run is asked for what it was started with.
+
+        Raises:
+            OptionError: Another seed, which would divide the data anew, or another plan.
+        """
+        if not self.resume:
+            return
+        if seed != self.written.seed:
+            fix = f"use the seed {self.written.seed}, or start anew without resume"
+            raise OptionError(f"the seed of the run, {self.written.seed}", str(seed), fix)
+        if self.plan is not None and self.plan != self.written.plans[0]:
+            fix = "leave out the plan, or start anew without resume"
+            raise OptionError("the plan that the run was started with", "another one", fix)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What plans.json says.
+
+    Args:
+        plans: What is trained, in order.
+        given: Whether the first was given and not made.
+        seed: Of the division of the data, int.
+    """
+
+    plans: tuple[Plan, ...]
+    given: bool
+    seed: int
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read it.
+
+        Raises:
+            OptionError: It is damaged.
+        """
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+            return cls(tuple(map(Plan.from_json, value["plans"])), bool(value["given"]), int(value["seed"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            fix = "start anew, without resume"
+            raise OptionError(f"the plans of a run in {path}", f"a damaged file ({error})", fix) from error
+
+    def write(self, path: Path) -> None:
+        """Write it."""
+        plans = [plan.to_json() for plan in self.plans]
+        write_json(path, {"plans": plans, "given": self.given, "seed": self.seed})
 
 
 @dataclass(frozen=True)
@@ -138,7 +193,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
     """
     plans = _plans(wish, floor, bench)
     first, card = plans[0], floor.gathered.card
-    if wish.plan is None and (first.cut, first.size) != (card.blocks[-1], card.preprocess.size):
+    if wish.followed is None and (first.cut, first.size) != (card.blocks[-1], card.preprocess.size):
         # Training starts from the head at the plan's cut and size; the floor stays the whole network's.
         floor = bench.fit_head(first.strategy, bench.gather_at(first.cut, first.size), first.head)
         if not first.phases:
@@ -168,7 +223,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
 def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
     """Return what to do, in order: as it was planned before, as it was given, or planned now."""
     if wish.resume:
-        return wish.written
+        return list(wish.written.plans)
     strategy = wish.strategy
     if wish.lora:  # what cannot have adapters is told before anything is measured
         card = floor.gathered.card
@@ -197,7 +252,7 @@ def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
     plans = [_adapted(plan, wish.lora) for plan in plans]
     if wish.run is not None:
         wish.run.mkdir(parents=True, exist_ok=True)
-        write_json(wish.run / PLANS, [plan.to_json() for plan in plans])
+        _Written(tuple(plans), wish.plan is not None, bench.seed).write(wish.run / PLANS)
     return plans
 
 

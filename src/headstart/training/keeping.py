@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ class Keeper:
         self, run: Path | None, identity: Identity, plan: Plan, *, resume: bool, every: float, say: Say
     ) -> None:
         self._checkpoints = None if run is None else Checkpoints(run / FOLDER, identity)
-        self._every, self._saved = every, time.monotonic()
+        self._every, self._saved = every, -math.inf  # the first step is kept at once
         self.seconds = 0.0
         """What the last checkpoint took."""
         self.restored: tuple[dict[str, Tensor], dict[str, Any], dict[str, Tensor]] | None = None

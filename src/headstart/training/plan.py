@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from headstart.errors import OptionError
-from headstart.images.augmentation import Augmentation
+from headstart.images.augmentation import Augmentation, preset
 
 Strategy = Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -17,10 +17,10 @@ HEAD = "new-head"
 """The name of the head among the blocks: it is trained in every phase. Networks have blocks called "head"."""
 
 IN_WORDS: dict[Strategy, str] = {
-    "freeze-all": "the network stays as it is, a head is fitted (little data, like what it knows)",
-    "fine-tune-late": "early blocks stay frozen, late ones are trained (much data, like what it knows)",
-    "cut-early": "late blocks are cut off, a head is fitted on the rest (little data, unlike what it knows)",
-    "fine-tune-all": "every block is trained, starting from what it knows (much data, unlike what it knows)",
+    "freeze-all": "the network stays as it is, a head is fitted",
+    "fine-tune-late": "early blocks stay frozen, late ones are trained",
+    "cut-early": "late blocks are cut off, a head is fitted on the rest",
+    "fine-tune-all": "every block is trained, starting from what it knows",
     "scratch": "every block is trained from random numbers: what a pretrained start has to beat",
 }
 
@@ -202,8 +202,10 @@ class Phase:
         known = _named(cls, value, "a phase of the plan")
         if not isinstance(known.get("rates"), dict):
             raise OptionError("a learning rate for each block, an object", repr(known.get("rates")), _FIX)
-        if known.get("augment") is not None:
-            known["augment"] = Augmentation.from_json(known["augment"])
+        augment = known.get("augment")
+        if augment is not None:
+            is_name = isinstance(augment, str)
+            known["augment"] = preset(augment) if is_name else Augmentation.from_json(augment)
         return cls(**known)
 
 
@@ -272,6 +274,8 @@ class Plan:
         if self.backbone != backbone:
             fix = f"fit with --backbone {self.backbone}, or make a new plan"
             raise OptionError(f"a plan for {backbone!r}", f"one for {self.backbone!r}", fix)
+        if not self.phases and self.strategy not in ("freeze-all", "cut-early"):
+            raise OptionError(f"phases of training for {self.strategy}", "none", _FIX)
         _check(f"a cut at one of {', '.join(blocks)}", self.cut in blocks, self.cut)
         kept = tuple(blocks)[: list(blocks).index(self.cut) + 1]
         for phase in self.phases:

@@ -128,15 +128,22 @@ class Calibration:
         )
 
     @classmethod
-    def of(cls, logits: NDArray[np.floating], y: NDArray[np.int64], level: float = _LEVEL) -> Calibration:
+    def of(
+        cls,
+        logits: NDArray[np.floating],
+        y: NDArray[np.int64],
+        level: float = _LEVEL,
+        temperature: float | None = None,
+    ) -> Calibration:
         """Calibrate on logits of items that the head was not fitted on (out-of-fold logits).
 
         Args:
             logits: float [n, classes].
             y: True classes, int [n].
             level: Coverage of the prediction sets. Defaults to 0.9.
+            temperature: What to divide by, float. Defaults to None: what fits best.
         """
-        temperature = fit_temperature(logits, y)
+        temperature = fit_temperature(logits, y) if temperature is None else temperature
         probabilities = softmax(logits, temperature)
         return cls(temperature, Conformal.of(probabilities, y, level), Abstention.of(probabilities, y))
 
