@@ -17,8 +17,8 @@ import headstart as hs
 
 PROTOCOL = (
     "The book: 3,000 photographs to learn from, 1,000 to test, 150 pixels, flattened VGG16 features, "
-    "RMSprop, 30 to 100 epochs. Here: what is in the folder (2,000 and 500 in the sample this was written with), the "
-    "same input size, pooled features, AdamW with one cycle, and fewer epochs."
+    "RMSprop, 30 to 100 epochs. Here: what is in the folder (2,000 and 500 in the sample this was written "
+    "with), the same input size, pooled features, AdamW with one cycle, and fewer epochs."
 )
 SIZE = 150
 HEAD = hs.HEAD

@@ -24,6 +24,8 @@ from headstart.fitting.targets import describe, require_two_answers, require_var
 from headstart.progress import Say, quiet
 from headstart.training.plan import STRATEGIES, Plan, Strategy
 from headstart.transfer import planner
+from headstart.transfer.features import Features
+from headstart.transfer.mirror import lost_when_mirrored
 from headstart.transfer.planner import Evidence
 from headstart.transfer.scores import leep
 from headstart.transfer.selection import Labelled, assign_folds, one_core_each
@@ -32,7 +34,6 @@ from headstart.transfer.store import FeatureStore
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
     from headstart.transfer.cost import Cost
-    from headstart.transfer.features import Features
 
 MEASURED = 2000
 """So many training items are measured at most: more would hardly change a plan."""
@@ -254,6 +255,7 @@ def measure(
     depths = [replace(depth, distance=distances.get(depth.block)) for depth in depths]
     counts = [count for count in train.counts() if count]
     sides = [min(facts.shape) for facts in (gathered.facts[n] for n in items) if facts.shape]
+    last = features[gathered.card.blocks[-1]]
     evidence = Evidence(
         backbone=gathered.card.name,
         blocks=gathered.card.blocks,
@@ -269,6 +271,7 @@ def measure(
         side=int(np.median(sides)) if sides else None,
         row_bytes=_row_bytes(network),
         val=len(arrangement.val),
+        mirrored=lost_when_mirrored(dataset, last, labelled, network.card, choice, store, seed=seed),
     )
     return evidence, cost
 
