@@ -30,6 +30,8 @@ from headstart.training.plan import HEAD
 from headstart.transfer.store import FeatureStore
 
 WritePictures = Callable[..., Path]
+UNTRAINED = hs.Plan("freeze-all", "basic_cnn", "block4", 150)
+"""A quick other model, which knows nothing."""
 SMALL = {"student": "efficientnet_lite0", "cut": "stage4", "size": 64, "strategy": "freeze-all"}
 """A student whose head is fitted in a moment."""
 
@@ -163,7 +165,7 @@ def test_the_teacher_is_asked_once(teacher: Model, stripes: Path, monkeypatch: p
 def test_the_teachers_logits_are_what_it_answers(
     teacher: Model, stripes: Path, more: Path, tmp_path: Path, write_pictures: WritePictures
 ) -> None:
-    other = hs.fit(stripes, backbone="basic_cnn")
+    other = hs.fit(stripes, plan=UNTRAINED)
     fresh = write_pictures(tmp_path / "fresh", 500, across=8, along=8)
     both = ensemble([load(m.save(tmp_path / n)) for n, m in (("a", teacher), ("b", other))], fresh)
     dataset = open_data(more)
@@ -272,7 +274,7 @@ def test_another_temperature_does_not_go_on_with_the_run(
     hs.distill(teacher, stripes, run=tmp_path / "run", **SMALL)
     with pytest.raises(OptionError, match="checkpoint of the plan"):
         hs.distill(teacher, stripes, run=tmp_path / "run", resume=True, temperature=2.0, **SMALL)
-    other = hs.fit(stripes, backbone="basic_cnn")
+    other = hs.fit(stripes, plan=UNTRAINED)
     with pytest.raises(OptionError, match="checkpoint of the data"):
         hs.distill(other, stripes, run=tmp_path / "run", resume=True, **SMALL)
 
@@ -333,7 +335,7 @@ def load_copy(model: Model) -> Model:
 
 
 def test_footprints_count_what_answers(stripes: Path) -> None:
-    model = hs.fit(stripes, backbone="basic_cnn")
+    model = hs.fit(stripes, plan=UNTRAINED)
     (alone,) = footprints([model])
     weights = sum(p.numel() for p in hs.backbones.load("basic_cnn").parameters() if p.ndim == 4)
     head, constants = 128 * 2 + 2, 3 + 3 + 1  # mean, std, temperature; fresh batch norms do nothing

@@ -173,8 +173,8 @@ def _check_pretrained(backbone: str | None, wish: Wish) -> None:
     """Refuse to fit a head on features of a network that knows nothing."""
     known = backbones.cards()
     if backbone in known and not known[backbone].pretrained:
-        scratch = wish.strategy == "scratch" or wish.plan is not None or wish.resume
-        if not scratch:
+        knowingly = wish.strategy == "scratch" or wish.plan is not None or wish.resume
+        if not knowingly and not wish.lora:
             fix = 'use the strategy "scratch", or a pretrained backbone: headstart backbones list'
             raise OptionError("a network that has learned something", f"{backbone!r}, untrained", fix)
 
