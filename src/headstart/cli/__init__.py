@@ -56,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     except HeadstartError as error:
         return _failed(str(error), as_json)
     except ModuleNotFoundError as error:
-        return _failed(str(missing_extra(error.name or str(error), "all", "this command")), as_json)
+        return _failed(str(missing_extra(error.name or str(error), "train", "this command")), as_json)
     except OSError as error:
         fix = "check the place that is named, and that the disk has room; nothing was lost"
         return _failed(str(HeadstartError("files that can be read and written", str(error), fix)), as_json)
