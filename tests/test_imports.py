@@ -90,3 +90,9 @@ def test_nothing_is_unpickled_or_printed() -> None:
         ):
             assert word not in source, file
         assert "\n    assert " not in source, file
+
+
+def test_fitting_a_head_on_known_features_does_without_torch(pattern_pictures: Path) -> None:
+    headstart.fit(pattern_pictures)  # its features are in the store from here on
+    assert loaded("from headstart.fitting import evaluate_model, fit, plan", {"torch"}) == set()
+    assert loaded(f"import headstart; headstart.fit({str(pattern_pictures)!r})", {"torch"}) == set()

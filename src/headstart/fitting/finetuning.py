@@ -15,7 +15,6 @@ from headstart import backbones
 from headstart.backbones import Card, tensors
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
-from headstart.engines.precision import Precision
 from headstart.errors import DataError
 from headstart.files import atomic_file, digest_bytes, digest_json
 from headstart.fitting.heads import Scale, fitting_loss, load_head, read_head
@@ -288,7 +287,7 @@ def _answer(
     gathered: Gathered, items: NDArray[np.int64], card: Card, network: Path, head: Head, store: FeatureStore
 ) -> NDArray[np.float32]:
     """Return the logits of some items, computed as the saved model will."""
-    precision = answering_precision(gathered, trained=True)
+    precision = gathered.answering_precision(trained=True)
     dataset = gathered.dataset.take(items.tolist())
     done = extract(dataset, store, card, openvino_key(precision), lambda: OpenVinoEngine(network, precision))
     rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
@@ -296,14 +295,3 @@ def _answer(
         name = dataset.items[missing[0]].name
         raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
     return Features(rows, item, np.arange(len(items))).pool(head.logits(rows))
-
-
-def answering_precision(gathered: Gathered, *, trained: bool) -> Precision | None:
-    """Return what the model answers in: as its features were computed; a trained network never in int8.
-
-    Where they were computed on a GPU, the CPU that answers chooses for itself.
-    """
-    precision = gathered.engine["precision"]
-    if gathered.engine["engine"] != "openvino" or (trained and precision == "int8"):
-        return None
-    return precision  # type: ignore[return-value]

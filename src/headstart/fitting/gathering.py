@@ -53,6 +53,16 @@ class Gathered:
     computed: int
     cut: bool = False
 
+    def answering_precision(self, *, trained: bool) -> Precision | None:
+        """Return what the model answers in: as its features were computed; a trained network never in int8.
+
+        Where they were computed on a GPU, the CPU that answers chooses for itself.
+        """
+        precision = self.engine["precision"]
+        if self.engine["engine"] != "openvino" or (trained and precision == "int8"):
+            return None
+        return precision  # type: ignore[return-value]
+
     @property
     def digest(self) -> str:
         """SHA-256 over the items' contents and labels, in any order."""

@@ -24,7 +24,6 @@ from headstart.evaluation.sections import ReportInput
 from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
-from headstart.fitting.finetuning import answering_precision
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.calibration import Calibration
@@ -141,7 +140,7 @@ def build_model(
         weights=None if tuned is None else tuned.weights,
         head=fitted.head,
         calibration=fitted.calibration,
-        precision=answering_precision(gathered, trained=tuned is not None),
+        precision=gathered.answering_precision(trained=tuned is not None),
         plan=fitted.plan,
         metrics={name: figures(found) for name, found in fitted.evaluations.items()},
         data=_data(made),

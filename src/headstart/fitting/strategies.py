@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 from headstart.backbones import Card
 from headstart.errors import OptionError
 from headstart.evaluation.trials import Trial, score_of
-from headstart.fitting.finetuning import Tuned
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
 from headstart.progress import Say
 from headstart.training.diagnostics import Run
-from headstart.training.loop import NO_GOOD_EPOCH
 from headstart.training.plan import Plan
 from headstart.transfer.calibration import AnyCalibration, Calibration
 from headstart.transfer.selection import Selection, assign_folds
 
 if TYPE_CHECKING:
     from headstart.fitting.arranging import Arrangement
+    from headstart.fitting.finetuning import Tuned
     from headstart.fitting.gathering import Gathered
     from headstart.fitting.learning import Fitted
 
@@ -120,6 +119,8 @@ def train_all(
         The candidates. A plan of which no epoch could be finished (time was up, or the loss was no number) is
         missing, and that is said.
     """
+    from headstart.training.loop import NO_GOOD_EPOCH
+
     found: list[Candidate] = []
     for plan in plans:
         say(plan.words())

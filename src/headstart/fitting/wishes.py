@@ -13,18 +13,16 @@ from headstart import backbones
 from headstart.engines.precision import Precision
 from headstart.errors import OptionError
 from headstart.files import write_json
-from headstart.fitting.finetuning import RESERVE_SECONDS, Tuned, keep, train_plan
 from headstart.fitting.planning import check, measure
 from headstart.fitting.strategies import Candidate, train_all
 from headstart.progress import Say
-from headstart.training import lora
-from headstart.training.checkpoints import FOLDER
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer import planner
 from headstart.transfer.heads import Kind
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
+    from headstart.fitting.finetuning import Tuned
     from headstart.fitting.gathering import Gathered
 
 PLANS = "plans.json"
@@ -199,6 +197,10 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
         if not first.phases:
             return [floor]
 
+    # With torch, which a head on known features does without.
+    from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
+    from headstart.training.checkpoints import FOLDER
+
     def tune(plan: Plan) -> Tuned:
         folder = None if wish.run is None else wish.run / plan.strategy
         resume = wish.resume and folder is not None and (folder / FOLDER).is_dir()
@@ -226,6 +228,8 @@ def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:
         return list(wish.written.plans)
     strategy = wish.strategy
     if wish.lora:  # what cannot have adapters is told before anything is measured
+        from headstart.training import lora
+
         card = floor.gathered.card
         lora.attention_layers(backbones.load(card.name, offline=bench.offline), card.blocks)
         strategy = strategy or "fine-tune-late"
