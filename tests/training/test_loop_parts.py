@@ -187,3 +187,16 @@ def test_settings_of_torch_are_put_back_after_an_error() -> None:
         fail()
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_network_that_is_too_sure_but_right_more_often_is_the_better_one() -> None:
+    truth = torch.tensor([0, 1] * 10)
+    sure = torch.nn.functional.one_hot(truth, 2) * 20.0
+    sure[:2] = sure[:2].flip(1)  # two of twenty wrong, as surely as the others are right
+    modest = torch.nn.functional.one_hot(truth, 2) * 1.0
+    modest[:5] = modest[:5].flip(1)
+    assert PLAIN(sure, truth) > PLAIN(modest, truth)
+    assert scores(PLAIN, sure, truth, False)["val_loss"] < scores(PLAIN, modest, truth, False)["val_loss"]
+    # Never made surer than it is: a few items that are all right would otherwise cost nothing.
+    right = torch.nn.functional.one_hot(truth, 2) * 1.0
+    assert scores(PLAIN, right, truth, False)["val_loss"] == pytest.approx(float(PLAIN(right, truth)))
