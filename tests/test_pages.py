@@ -59,7 +59,7 @@ def full_page(text: str) -> str:
     page = pages.Page(text, lead=text, footer=text)
     page.section(text, text, pages.cards([(text, text, text)]), bare=True)
     page.section(text, pages.table([text, "n"], [[text, 1]], caption=text), pages.facts([(text, text)]))
-    page.section("", pages.thumbnails([(b"\xff\xd8", text, text), (None, text, text)]))
+    page.section("", pages.glimpses([(b"\xff\xd8", text, text), (text, text, text), (None, text, text)]))
     page.section("Chart", a_chart(text, text), pages.details(text, pages.paragraph(text, quiet=True)))
     page.section("Bars", pages.side_by_side(pages.bar(0.5, text), pages.fragment("<p>{}</p>", text)))
     return page.html()

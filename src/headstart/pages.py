@@ -271,41 +271,51 @@ def side_by_side(*fragments: Markup) -> Markup:
     )
 
 
-def image(jpeg: bytes | None, alt: str) -> Markup:
-    """Return a small JPEG picture inside the page, or an empty frame where there is none.
+Glimpse = bytes | str
+"""What shows an item in a page: a small picture (JPEG), or the beginning of a text."""
+
+
+def glimpse(shown: Glimpse | None, alt: str) -> Markup:
+    """Return what shows an item: a small picture or a few words, or an empty frame where there is neither.
 
     Args:
-        jpeg: The encoded picture, bytes, or None.
-        alt: What it shows, str.
+        shown: The encoded picture, bytes, or the words, str, or None.
+        alt: What the picture shows, str.
 
     Returns:
         The HTML, Markup.
+
+    Example:
+        >>> glimpse("1 < 2", "An item")
+        Markup('<blockquote dir="auto">1 &lt; 2</blockquote>')
     """
-    if jpeg is None:
-        return fragment('<div class="blank" role="img" aria-label="{} (no picture)"></div>', alt)
-    data = base64.b64encode(jpeg).decode()
+    if shown is None:
+        return fragment('<div class="blank" role="img" aria-label="{} (cannot be shown)"></div>', alt)
+    if isinstance(shown, str):
+        return fragment('<blockquote dir="auto">{}</blockquote>', shown)
+    data = base64.b64encode(shown).decode()
     return fragment('<img src="data:image/jpeg;base64,{}" alt="{}" loading="lazy">', data, alt)
 
 
-def thumbnails(pictures: Iterable[tuple[bytes | None, str, str | Markup]]) -> Markup:
-    """Return a strip of small pictures with captions.
+def glimpses(items: Iterable[tuple[Glimpse | None, str, str | Markup]]) -> Markup:
+    """Return a strip of items with captions.
 
     Args:
-        pictures: (JPEG bytes or None, alternative text, caption) of each.
+        items: (what shows it, or None; alternative text; caption) of each.
 
     Returns:
         The HTML, Markup.
     """
     cells = (
-        fragment("<li><figure>{}<figcaption>{}</figcaption></figure></li>", image(jpeg, alt), caption)
-        for jpeg, alt, caption in pictures
+        fragment("<li><figure>{}<figcaption>{}</figcaption></figure></li>", glimpse(shown, alt), caption)
+        for shown, alt, caption in items
     )
     return fragment('<ul class="strip">{}</ul>', Markup("").join(cells))
 
 
 def sheet(jpeg: bytes, alt: str) -> Markup:
     """Return one large JPEG picture, as wide as the page."""
-    return fragment('<div class="sheet">{}</div>', image(jpeg, alt))
+    return fragment('<div class="sheet">{}</div>', glimpse(jpeg, alt))
 
 
 def short(text: str, length: int = 24) -> str:

@@ -155,7 +155,7 @@ def test_the_report_says_it_in_plain_words_and_as_json() -> None:
     assert "<b>a very" not in page
     value = report_json(content)
     assert json.loads(json.dumps(value))["evaluations"]["test"]["target"] == "labels"
-    pictured = ReportInput("Shapes", {"test": found()}, thumbnail=lambda name: name.encode())
+    pictured = ReportInput("Shapes", {"test": found()}, glimpse=lambda name: name.encode())
     assert report_html(pictured).count("<img") == 24
 
 

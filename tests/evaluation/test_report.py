@@ -93,7 +93,7 @@ def full_report(classes: int = 4, items: int = 120, prefix: str = "class") -> Re
         left_out=[Problem(f"{prefix}/bad.jpg", "it is empty")],
         duplicates=[(f"{prefix}/a.jpg", f"{prefix}/b.jpg", "training copy dropped")],
         label_issues=issues,
-        thumbnail=jpeg,
+        glimpse=jpeg,
     )
 
 
@@ -211,8 +211,8 @@ def test_a_room_can_add_its_own_section() -> None:
 
 def test_pictures_are_optional_and_may_be_missing() -> None:
     assert "<img" not in report_html(ReportInput("t", {"test": result(3, 40)}))
-    html = report_html(ReportInput("t", {"test": result(3, 40)}, thumbnail=lambda name: None))
-    assert "(no picture)" in html
+    html = report_html(ReportInput("t", {"test": result(3, 40)}, glimpse=lambda name: None))
+    assert "(cannot be shown)" in html
     assert "<img" not in html
 
 

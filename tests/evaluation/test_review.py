@@ -84,7 +84,7 @@ def test_any_names_and_labels_travel_unharmed(pairs: list[tuple[str, str]]) -> N
 
 
 def test_every_control_has_a_name_and_every_item_a_legend() -> None:
-    form = Form(review_page(ISSUES, ROWS, labels=LABELS, thumbnail=lambda name: b"\xff\xd8\xff"))
+    form = Form(review_page(ISSUES, ROWS, labels=LABELS, glimpse=lambda name: b"\xff\xd8\xff"))
     assert form.legends == 3
     assert all(named for _, _, named in form.controls)
     radios = [found for tag, found, _ in form.controls if tag == "input"]

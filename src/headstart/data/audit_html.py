@@ -20,7 +20,7 @@ _COLOURS = {"train": pages.ACCENT, "val": pages.SECOND, "test": pages.GOOD, UNDE
 
 
 def pictured(audit: Audit) -> tuple[str, ...]:
-    """Return the names of the items that `audit_html` shows a thumbnail of, where it gets one.
+    """Return the names of the items that `audit_html` shows, where it gets a glimpse of them.
 
     Args:
         audit: The audit.
@@ -37,7 +37,7 @@ def pictured(audit: Audit) -> tuple[str, ...]:
 
 def audit_html(
     audit: Audit,
-    thumbnails: Mapping[str, bytes],
+    glimpses: Mapping[str, pages.Glimpse],
     title: str = "Data set",
     augmented: tuple[bytes, str] | None = None,
 ) -> str:
@@ -45,8 +45,8 @@ def audit_html(
 
     Args:
         audit: The audit.
-        thumbnails: Small JPEG pictures, bytes by item name; those named by `pictured` are shown, and
-            a missing one leaves an empty frame. {} shows none at all.
+        glimpses: Small JPEG pictures or beginnings of texts, by item name; those named by `pictured` are
+            shown, and a missing one leaves an empty frame. {} shows none at all.
         title: What the page is called, str. Defaults to "Data set".
         augmented: A contact sheet of distorted pictures, JPEG, and what it shows, str. Defaults to None.
 
@@ -84,8 +84,8 @@ def audit_html(
         )
     if audit.shapes:
         page.section("Sizes", *_shapes(audit))
-    if thumbnails and audit.examples:
-        page.section("Examples", *_examples(audit, thumbnails))
+    if glimpses and audit.examples:
+        page.section("Examples", *_examples(audit, glimpses))
     if augmented:
         page.section("Augmentation", augmented[1], pages.sheet(*augmented))
     for heading, copies in (
@@ -94,7 +94,7 @@ def audit_html(
         ("Copies within a split", _within(audit)),
     ):
         if copies:
-            page.section(heading, *_copies(copies, thumbnails))
+            page.section(heading, *_copies(copies, glimpses))
     for heading, problems in (("Cannot be read", audit.corrupt), ("Not opened", audit.left_out)):
         if problems:
             page.section(heading, _problems(problems))
@@ -226,18 +226,18 @@ def _histogram(values: Sequence[float], what: str, numbers: Markup) -> Markup:
     return figures.chart(figure, alt, numbers)
 
 
-def _examples(audit: Audit, thumbnails: Mapping[str, bytes]) -> list[Markup]:
+def _examples(audit: Audit, glimpses: Mapping[str, pages.Glimpse]) -> list[Markup]:
     shown = list(audit.examples.items())[:_MOST_CLASSES_WITH_PICTURES]
     parts = []
     for label, names in shown:
-        pictures = [(thumbnails.get(name), f"{label}: {name}", pages.short(name)) for name in names]
-        parts += [pages.fragment("<h3>{}</h3>", label), pages.thumbnails(pictures)]
+        items = [(glimpses.get(name), f"{label}: {name}", pages.short(name)) for name in names]
+        parts += [pages.fragment("<h3>{}</h3>", label), pages.glimpses(items)]
     if len(audit.examples) > len(shown):
         parts.append(pages.paragraph(f"{len(audit.examples) - len(shown):,} more classes.", quiet=True))
     return parts
 
 
-def _copies(copies: Sequence[Copy], thumbnails: Mapping[str, bytes]) -> list[Markup]:
+def _copies(copies: Sequence[Copy], glimpses: Mapping[str, pages.Glimpse]) -> list[Markup]:
     rows = [
         [
             copy.first,
@@ -252,13 +252,13 @@ def _copies(copies: Sequence[Copy], thumbnails: Mapping[str, bytes]) -> list[Mar
     ]
     columns = ["item", "split", "label", "other item", "its split", "its label", "likeness"]
     parts = [_cut(pages.table(columns, rows), len(copies))]
-    if thumbnails:
+    if glimpses:
         pairs = [
-            (thumbnails.get(name), name, f"{pages.short(name)} ({split}, {label})")
+            (glimpses.get(name), name, f"{pages.short(name)} ({split}, {label})")
             for copy in copies[:_MOST_PAIRS_WITH_PICTURES]
             for name, split, label in zip((copy.first, copy.second), copy.splits, copy.labels, strict=True)
         ]
-        parts.insert(0, pages.thumbnails(pairs))
+        parts.insert(0, pages.glimpses(pairs))
     return parts
 
 

@@ -18,11 +18,11 @@ from headstart.pages import (
     cards,
     details,
     fragment,
+    glimpses,
     paragraph,
     short,
     side_by_side,
     table,
-    thumbnails,
 )
 
 _SHOWN_LOSSES = 24
@@ -138,10 +138,10 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         [x.name, _list(x.true), _list(x.missed), _list(x.added), x.loss] for x in losses
     ]
     listed = table(["item", "labels", "missed", "wrongly named", "loss"], rows)
-    if report.thumbnail is None:
+    if report.glimpse is None:
         return "Top losses", [words, listed]
-    pictures = [(report.thumbnail(x.name), f"{x.name}: {_list(x.true)}", _caption(x)) for x in losses]
-    return "Top losses", [words, thumbnails(pictures), details("Table", listed)]
+    shown = [(report.glimpse(x.name), f"{x.name}: {_list(x.true)}", _caption(x)) for x in losses]
+    return "Top losses", [words, glimpses(shown), details("Table", listed)]
 
 
 def _caption(x: LabelMistake) -> Markup:

@@ -18,10 +18,10 @@ from headstart.pages import (
     cards,
     details,
     fragment,
+    glimpses,
     paragraph,
     side_by_side,
     table,
-    thumbnails,
 )
 
 _SHOWN_LOSSES = 24
@@ -157,11 +157,11 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         [x.name, f"{x.true:.6g}", f"{x.answer:.6g}", figure_text(x.off)] for x in losses
     ]
     listed = table(["item", "truth", "answer", "off by"], rows)
-    if report.thumbnail is None:
+    if report.glimpse is None:
         return "Most off", [words, listed]
-    pictures = [
+    shown = [
         (
-            report.thumbnail(x.name),
+            report.glimpse(x.name),
             f"{x.name}: {figure_text(x.true)}, answered {figure_text(x.answer)}",
             fragment(
                 'is <b>{}</b>, answer <b>{}</b><br><span class="quiet">{}</span>',
@@ -172,7 +172,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         )
         for x in losses
     ]
-    return "Most off", [words, thumbnails(pictures), details("Table", listed)]
+    return "Most off", [words, glimpses(shown), details("Table", listed)]
 
 
 def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:

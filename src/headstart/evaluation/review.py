@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from headstart import pages
 from headstart.errors import DataError
 from headstart.evaluation.label_errors import LabelIssue
-from headstart.pages import Markup, Page, fragment, image
+from headstart.pages import Glimpse, Markup, Page, fragment
 
 MOST_ISSUES = 200
 
@@ -18,7 +19,7 @@ def review_page(
     rows: Sequence[Mapping[str, str]],
     *,
     labels: Sequence[str],
-    thumbnail: Callable[[str], bytes | None] | None = None,
+    glimpse: Callable[[str], Glimpse | None] | None = None,
     title: str = "Labels to look at",
 ) -> str:
     """Make the review page: one self-contained HTML file that works without a server.
@@ -30,7 +31,8 @@ def review_page(
         issues: What to look at, the most suspicious first; the first 200 are shown.
         rows: The full manifest; each row has "path" (the item's name) and "label", and may have more columns.
         labels: All labels that may be given, str.
-        thumbnail: Gives a small JPEG of an item by its name, or None. Defaults to None (no pictures).
+        glimpse: Shows an item by its name: a small JPEG, the beginning of a text, or None. Defaults to None
+            (names only).
         title: Name of the page. Defaults to "Labels to look at".
 
     Returns:
@@ -52,7 +54,7 @@ def review_page(
             f"one without {min(unknown)!r}",
             "give all rows of the data set, with the items' names as path",
         )
-    cards = (_card(i, issue, labels, thumbnail) for i, issue in enumerate(shown))
+    cards = (_card(i, issue, labels, glimpse) for i, issue in enumerate(shown))
     page = Page(
         title, lead=_lead(len(shown)), script=Path(__file__).with_name("review.js").read_text("utf-8")
     )
@@ -81,22 +83,22 @@ def _form(cards: Markup) -> Markup:
 
 
 def _card(
-    position: int, issue: LabelIssue, labels: Sequence[str], thumbnail: Callable[[str], bytes | None] | None
+    position: int, issue: LabelIssue, labels: Sequence[str], glimpse: Callable[[str], Glimpse | None] | None
 ) -> Markup:
-    picture = image(thumbnail(issue.name), f"The item {issue.name}") if thumbnail else Markup("")
+    shown = pages.glimpse(glimpse(issue.name), f"The item {issue.name}") if glimpse else Markup("")
     options = (
         fragment("<option{}>{}</option>", Markup(" selected" if label == issue.suggested else ""), label)
         for label in labels
         if label != issue.given
     )
     return fragment(
-        "<fieldset><legend>{name}</legend>{picture}"
+        "<fieldset><legend>{name}</legend>{shown}"
         '<label><input type="radio" name="choice-{i}" value="keep" checked> keep <b>{given}</b></label>'
         '<div><label><input type="radio" name="choice-{i}" value="fix"> fix: it is</label> '
         '<select name="label-{i}" aria-label="Right label of {name}">{options}</select></div>'
         '<label><input type="radio" name="choice-{i}" value="drop"> drop it</label></fieldset>',
         name=issue.name,
-        picture=picture,
+        shown=shown,
         i=position,
         given=issue.given,
         options=Markup("").join(options),

@@ -26,15 +26,16 @@ from headstart.evaluation.results import Abstention, Evaluation
 from headstart.evaluation.trials import Trial, trials_section
 from headstart.pages import (
     Cell,
+    Glimpse,
     Markup,
     bar,
     details,
     facts,
     fragment,
+    glimpses,
     paragraph,
     side_by_side,
     table,
-    thumbnails,
 )
 
 _SHOWN_LOSSES = 24
@@ -63,7 +64,7 @@ class ReportInput:
         trials: What was tried on the way to the model. Defaults to ().
         committee: The members of the model, alone and together. Defaults to None.
         distilled: The model beside its teacher. Defaults to None: it had none.
-        thumbnail: Gives a small JPEG of an item by its name, or None. Defaults to None.
+        glimpse: Shows an item by its name: a small JPEG, the beginning of a text, or None. Defaults to None.
     """
 
     title: str
@@ -80,7 +81,7 @@ class ReportInput:
     trials: Sequence[Trial] = ()
     committee: Committee | None = None
     distilled: Distilled | None = None
-    thumbnail: Callable[[str], bytes | None] | None = None
+    glimpse: Callable[[str], Glimpse | None] | None = None
 
     @property
     def split(self) -> str:
@@ -222,11 +223,11 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         [x.name, x.true, x.answer, x.confidence, x.true_probability, x.loss] for x in losses
     ]
     columns = ["item", "true class", "answer", "confidence", "probability of the true class", "loss"]
-    if report.thumbnail is None:
+    if report.glimpse is None:
         return "Top losses", [words, table(columns, rows)]
-    pictures = [
+    shown = [
         (
-            report.thumbnail(x.name),
+            report.glimpse(x.name),
             f"{x.name}: {x.true}, answered {x.answer}",
             fragment(
                 'is <b>{}</b>, answer <b class="{}">{}</b> {}<br><span class="quiet">{}</span>',
@@ -239,7 +240,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         )
         for x in losses
     ]
-    return "Top losses", [words, thumbnails(pictures), details("Table", table(columns, rows))]
+    return "Top losses", [words, glimpses(shown), details("Table", table(columns, rows))]
 
 
 def labels(report: ReportInput) -> tuple[str, list[Markup]] | None:
@@ -256,11 +257,11 @@ def labels(report: ReportInput) -> tuple[str, list[Markup]] | None:
         [issue.name, issue.given, issue.suggested, issue.score] for issue in likely[:_SHOWN_ROWS]
     ]
     listed = table(["item", "label", "more likely", "suspicion"], rows)
-    if report.thumbnail is None:
+    if report.glimpse is None:
         return "Likely label errors", [words, listed]
-    pictures = [
+    shown = [
         (
-            report.thumbnail(issue.name),
+            report.glimpse(issue.name),
             f"{issue.name}: labelled {issue.given}, more likely {issue.suggested}",
             fragment(
                 'labelled <b>{}</b>, more likely <b>{}</b><br><span class="quiet">{}</span>',
@@ -271,7 +272,7 @@ def labels(report: ReportInput) -> tuple[str, list[Markup]] | None:
         )
         for issue in likely[:_SHOWN_ISSUES]
     ]
-    return "Likely label errors", [words, thumbnails(pictures), details("Table", listed)]
+    return "Likely label errors", [words, glimpses(shown), details("Table", listed)]
 
 
 def data(report: ReportInput) -> tuple[str, list[Markup]] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from headstart import backbones
 from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
-from headstart.artefact.schema import FrontEnd
+from headstart.backbones.card import Verbatim
 from headstart.data.items import Dataset, in_words
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.errors import DecodeError, OptionError
@@ -24,7 +24,9 @@ from headstart.evaluation.sections import ReportInput
 from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
+from headstart.fitting.views import members_of
 from headstart.modalities import modality
+from headstart.pages import Glimpse
 from headstart.progress import Say
 from headstart.transfer.calibration import Calibration
 
@@ -107,8 +109,8 @@ class Report:
             fix = "leave the review out; the report lists the items that the model is most wrong about"
             raise OptionError("items with one label each, to review labels", "another target", fix)
         labels = self.content.evaluation.labels
-        thumbnail = self.content.thumbnail
-        write_text(Path(path), review_page(self.label_issues, self.rows, labels=labels, thumbnail=thumbnail))
+        glimpse = self.content.glimpse
+        write_text(Path(path), review_page(self.label_issues, self.rows, labels=labels, glimpse=glimpse))
         return Path(path)
 
     def _repr_html_(self) -> str:
@@ -131,14 +133,23 @@ def build_model(
         The model.
     """
     gathered, arrangement, fitted, tuned = made.gathered, made.arrangement, made.fitted, made.tuned
+    if tuned is not None:
+        members = members_of(fitted.head, made.card, tuned.network, tuned.weights)
+    else:
+        network = None if isinstance(made.card.preprocess, Verbatim) else _frozen_network(gathered, offline)
+        members = members_of(fitted.head, made.card, network)
+    first, *others = members
     model = Model(
         labels=arrangement.labels,
         modality=gathered.dataset.modality,
-        front_end=FrontEnd(made.card.preprocess),
-        backbone=made.card,
-        network=_frozen_network(gathered, offline) if tuned is None else tuned.network,
-        weights=None if tuned is None else tuned.weights,
-        head=fitted.head,
+        front_end=first.front_end,
+        backbone=first.backbone,
+        network=first.network,
+        weights=first.weights,
+        head=first.head,
+        tokenizer=first.tokenizer,
+        others=others,
+        combine="sum" if others else "mean",
         calibration=fitted.calibration,
         precision=gathered.answering_precision(trained=tuned is not None),
         plan=fitted.plan,
@@ -175,7 +186,7 @@ def _golden_items(made: Candidate) -> list[int]:
         # A few of every class, also of those that the even sample misses.
         _, firsts = np.unique(arrangement.data.y[arrangement.refit], return_index=True, axis=0)
         candidates = np.unique(np.concatenate([sample, arrangement.refit[firsts[:_GOLDEN_CANDIDATES]]]))
-        logits = arrangement.data.take(candidates).logits(fitted.head)
+        logits = (fitted.view or arrangement.data).take(candidates).logits(fitted.head)
     answers = fitted.calibration.answers(logits)
     chosen = choose_spread(answers[:, 0]) if arrangement.data.target == "number" else choose(answers)
     return [int(candidates[position]) for position in chosen]
@@ -232,7 +243,7 @@ def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
         left_out=dataset.problems,
         duplicates=arrangement.duplicates,
         label_issues=_label_issues(made),
-        thumbnail=thumbnails(dataset),
+        glimpse=glimpses(dataset),
     )
     return Report(content, tuple({"path": item.name, "label": in_words(item.answer)} for item in dataset))
 
@@ -252,15 +263,15 @@ def _label_issues(made: Candidate) -> Sequence[LabelIssue]:
     )
 
 
-def thumbnails(dataset: Dataset) -> Callable[[str], bytes | None]:
-    """Return a function from an item's name to a small JPEG of it, or None when it cannot be read."""
+def glimpses(dataset: Dataset) -> Callable[[str], Glimpse | None]:
+    """Return a function from an item's name to what shows it in a page, or None when it cannot be read."""
     reader = modality(dataset.modality)
     sources = {item.name: item.source for item in dataset}
 
-    def thumbnail(name: str) -> bytes | None:
+    def glimpse(name: str) -> Glimpse | None:
         try:
-            return reader.thumbnail(sources[name])
+            return reader.glimpse(sources[name])
         except (KeyError, DecodeError):
             return None
 
-    return thumbnail
+    return glimpse
