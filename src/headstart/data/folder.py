@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from headstart.data.items import Dataset, Item, Problem, Split, natural_order
-from headstart.data.kinds import SPLIT_WORDS, SUFFIXES, is_clutter, modality_of, suffix, table_format
+from headstart.data.kinds import (
+    SPLIT_WORDS,
+    SUFFIXES,
+    is_clutter,
+    looks_like_text,
+    modality_of,
+    suffix,
+    table_format,
+)
 from headstart.errors import DataError
 
+_LOOKS = 16
+_FEW = 10  # files without a suffix to each with one: then those without say what it is
 _FIX = "put the files of each class into a folder with its name, or write a manifest (path,label)"
 
 
@@ -44,9 +54,7 @@ def open_folder(root: Path, modality: str | None = None) -> Dataset:
     walk = _Walk(root)
     files = list(_layout(root, walk))
     if modality is None:
-        modality = modality_of(file.path for file in files)
-        if modality is None and any(not suffix(file.path) for file in files):
-            modality = "image"  # files without a suffix: the decoder finds out
+        modality = _modality(files)
     names = unique_names(_shown(file.path, walk.root) for file in files)
     by_name = dict(zip(names, files, strict=True))
     items: list[Item] = []
@@ -91,6 +99,18 @@ def unique_names(names: Iterable[str]) -> list[str]:
         seen.add(free)
         result.append(free)
     return result
+
+
+def _modality(files: Sequence[_File]) -> str | None:
+    """Tell what most files hold: by their suffix, or by a look at some of those that have none."""
+    files = [file for file in files if file.label is not None] or files
+    bare = [file.path for file in files if not suffix(file.path)]
+    known = [file.path for file in files if modality_of([file.path])]
+    if not bare or _FEW * len(known) > len(bare):
+        return modality_of(known)
+    some = [bare[n * len(bare) // _LOOKS] for n in range(_LOOKS)] if len(bare) > _LOOKS else bare
+    texts = sum(looks_like_text(Path(path)) for path in some)
+    return "text" if 2 * texts > len(some) else "image"  # the decoder finds out
 
 
 class _File(NamedTuple):

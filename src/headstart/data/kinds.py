@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from headstart.data.items import Split
 from headstart.errors import OptionError
@@ -13,7 +15,7 @@ SUFFIXES: dict[str, frozenset[str]] = {
     "image": frozenset(
         ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif")
     ),
-    "text": frozenset({"txt"}),
+    "text": frozenset({"txt", "md", "html", "htm", "eml"}),
     "audio": frozenset({"wav", "flac", "ogg", "mp3"}),
 }
 """The file name suffixes of each modality, lower case, without the dot."""
@@ -33,6 +35,12 @@ SPLIT_WORDS: dict[str, Split] = {
 """How folders and manifests spell the splits (in any case)."""
 
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini"})
+_ABOUT = frozenset(
+    {"readme", "license", "licence", "copying", "notice", "provenance", "changelog", "citation"}
+)
+_PAGES = frozenset({"md", "html", "htm"})
+_SAMPLE = 4096
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1b")
 
 
 def suffix(name: str) -> str:
@@ -81,6 +89,40 @@ def modality_of(names: Iterable[str]) -> str | None:
     votes = {kind: sum(found[each] for each in suffixes) for kind, suffixes in SUFFIXES.items()}
     best = max(votes, key=lambda kind: votes[kind])
     return best if votes[best] else None
+
+
+def is_about(name: str) -> bool:
+    """Tell whether a file more likely is about the data beside it than part of it: a README, a web page.
+
+    Example:
+        >>> is_about("README.txt"), is_about("LICENSE"), is_about("report.html"), is_about("1.txt")
+        (True, True, True, False)
+    """
+    return suffix(name) in _PAGES or name.partition(".")[0].casefold() in _ABOUT
+
+
+def looks_like_text(path: Path) -> bool:
+    """Tell whether a file plainly holds text, by a look at its first bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether it has characters and no control characters among them; UTF-16 counts where it is marked.
+        False for what is empty or cannot be read.
+
+    Example:
+        >>> looks_like_text(Path(__file__))
+        True
+    """
+    try:
+        with path.open("rb") as file:
+            sample = file.read(_SAMPLE)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return False
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    return bool(sample.strip()) and not sample.startswith(b"%PDF-") and _CONTROLS.isdisjoint(sample)
 
 
 def check_modality(modality: str | None) -> None:

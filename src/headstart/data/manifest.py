@@ -18,6 +18,7 @@ from headstart.errors import DataError
 
 _ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("filename", "file_name", "filepath", "file", "image"),
+    "text": ("sentence", "review", "document", "message", "comment"),
     "label": ("category", "class"),
 }
 _KNOWN = frozenset().union(*SUFFIXES.values())

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from headstart.data.folder import open_folder, shown, unique_names
 from headstart.data.items import TARGETS, Answer, Dataset, Item, Source, Split, Target, natural_order
-from headstart.data.kinds import SPLIT_WORDS, check_modality, is_clutter, modality_of, suffix, table_format
+from headstart.data.kinds import (
+    SPLIT_WORDS,
+    check_modality,
+    is_about,
+    is_clutter,
+    looks_like_text,
+    modality_of,
+    suffix,
+    table_format,
+)
 from headstart.data.manifest import Columns, open_manifests
 from headstart.data.targets import make_item, read_answer
 from headstart.errors import DataError, OptionError
@@ -104,8 +113,8 @@ def open(
     if modality is None and suffix(path.name) and modality_of([path.name]) is None:
         fix = "name a folder, a manifest (.csv, .tsv, .jsonl, .parquet) or a picture"
         raise DataError("a file of a known kind", f"'{shown(path.name)}'", fix)
-    item = Item(shown(path.name), path)
-    return Dataset((item,), modality or modality_of([path.name]) or "image", path.parent)
+    kind = modality or modality_of([path.name]) or ("text" if looks_like_text(path) else "image")
+    return Dataset((Item(shown(path.name), path),), kind, path.parent)
 
 
 def _manifests_in(folder: Path) -> dict[Path, Split | None]:
@@ -127,7 +136,11 @@ def _manifests_in(folder: Path) -> dict[Path, Split | None]:
             )
     if by_split:
         return {by_split[split]: split for split in ("train", "val", "test") if split in by_split}
-    media = [e for e in entries if e.is_dir() or modality_of([e.name]) or not suffix(e.name)]
+    media = [
+        e
+        for e in entries
+        if e.is_dir() or ((modality_of([e.name]) or not suffix(e.name)) and not is_about(e.name))
+    ]
     if len(media) == 0 or (
         len(media) == 1 and media[0].is_dir() and media[0].name.casefold() not in SPLIT_WORDS
     ):
