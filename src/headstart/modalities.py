@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Preprocess
 from headstart.data.facts import Facts
 from headstart.data.items import Source
 from headstart.errors import OptionError
 from headstart.images.preprocess import Kernel
+from headstart.pages import Glimpse
 
 
 class Modality(Protocol):
@@ -30,22 +31,22 @@ class Modality(Protocol):
         """Return the SHA-256 of an item's content."""
 
     def examine(
-        self, content: bytes | NDArray[np.uint8], digest: str, spec: Preprocess | None, kernel: Kernel
-    ) -> tuple[Facts, NDArray[np.uint8] | None]:
+        self, content: bytes | NDArray[np.uint8], digest: str, spec: Any, kernel: Kernel
+    ) -> tuple[Facts, Sequence[NDArray[Any]] | None]:
         """Return what is known about a content and, when a spec is given, the network's input rows."""
 
-    def inputs(self, source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> NDArray[np.uint8]:
-        """Return the network's input rows, uint8 [rows, …]; raise `DecodeError` for what cannot be read."""
+    def inputs(self, source: Source, spec: Any, kernel: Kernel = "pillow") -> Sequence[NDArray[Any]]:
+        """Return the network's input rows; raise `DecodeError` for what cannot be read."""
 
-    def thumbnail(self, source: Source, side: int = 160) -> bytes:
-        """Return a small JPEG that shows an item; raise `DecodeError` for what cannot be read."""
+    def glimpse(self, source: Source) -> Glimpse:
+        """Return what shows an item in a page; raise `DecodeError` for what cannot be read."""
 
 
 def modality(name: str) -> Modality:
     """Return the modality of a data set.
 
     Args:
-        name: "image"; "text" and "audio" have their rooms prepared but not built.
+        name: "image" or "text"; "audio" has its room prepared but not built.
 
     Returns:
         The modality.
@@ -61,10 +62,12 @@ def modality(name: str) -> Modality:
         from headstart.images.modality import ImageModality
 
         return ImageModality()
+    if name == "text":
+        from headstart.text.modality import TextModality
+
+        return TextModality()
     raise OptionError(
-        "a data set of pictures",
-        f"one of kind {name!r}",
-        "convert it to pictures; this version reads no other kind",
+        "a data set of pictures or texts", f"one of kind {name!r}", "this version reads no other kind"
     )
 
 

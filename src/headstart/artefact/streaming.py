@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.artefact.members import Member
+from headstart.artefact.members import AnyEngine, Member
 from headstart.artefact.schema import FrontEnd
 from headstart.data.items import Source
 from headstart.data.pipeline import Pipeline
-from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.errors import DecodeError, OptionError
 from headstart.modalities import modality
 
@@ -27,13 +27,14 @@ class Asked:
 
     Args:
         name: The path, or "input 3" for the third when it has no name, str.
-        inputs: What networks see, uint8 [rows, h, w, 3] for each front end; empty where it cannot be read.
+        inputs: What networks see: rows, such as uint8 [h, w, 3], for each front end; empty where it cannot be
+            read.
         error: Why it cannot be read. Defaults to None.
         features: What networks made of it, float32 [rows, d] by the network's file.
     """
 
     name: str
-    inputs: dict[FrontEnd, NDArray[np.uint8]]
+    inputs: dict[FrontEnd, Sequence[NDArray[Any]]]
     error: DecodeError | None = None
     features: dict[Path, Rows] = field(default_factory=dict)
 
@@ -42,7 +43,7 @@ def ask(
     sources: Iterable[Source],
     members: Sequence[Member],
     kind: str,
-    engine: Callable[[Member], OpenVinoEngine],
+    engine: Callable[[Member], AnyEngine],
     *,
     tta: bool = False,
 ) -> Iterator[Asked]:
@@ -78,12 +79,12 @@ def ask(
 
 
 def _seen_by(
-    member: Member, engine: Callable[[Member], OpenVinoEngine], items: Iterator[Asked]
+    member: Member, engine: Callable[[Member], AnyEngine], items: Iterator[Asked]
 ) -> Iterator[Asked]:
     """Add a member's features; items that cannot be read wait for the answers to the ones before them."""
     waiting: deque[Asked] = deque()
 
-    def inputs() -> Iterator[tuple[bool, NDArray[np.uint8]]]:
+    def inputs() -> Iterator[tuple[bool, NDArray[Any]]]:
         for item in items:
             waiting.append(item)
             if item.error is None:
@@ -115,13 +116,15 @@ def prepare(
         tta: Whether to add each picture's mirror image. Defaults to False.
     """
     number, source = numbered
-    name = str(source) if isinstance(source, str | Path) else f"input {number}"
+    # A str is a path, except where it is the text itself.
+    named = isinstance(source, Path) or (isinstance(source, str) and kind != "text")
+    name = str(source) if named else f"input {number}"
     try:
         _check_source(source)
         reader = modality(kind)
         inputs = {front: reader.inputs(source, front.preprocess, front.kernel) for front in fronts}
         if tta:
-            inputs = {front: np.concatenate([rows, rows[:, :, ::-1]]) for front, rows in inputs.items()}
+            inputs = {front: [*rows, *(row[:, ::-1] for row in rows)] for front, rows in inputs.items()}
         return Asked(name, inputs)
     except DecodeError as error:
         return Asked(name, {}, error)
@@ -130,7 +133,7 @@ def prepare(
 def _check_source(source: object) -> None:
     if not isinstance(source, str | Path | bytes | np.ndarray):
         kind = type(source).__name__
-        raise DecodeError("a path, encoded bytes or an array", kind, "convert it to one of them")
+        raise DecodeError("a path, encoded bytes, an array or a text", kind, "convert it to one of them")
 
 
 def _check_many(sources: Iterable[Source]) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones import tensors
-from headstart.backbones.card import Card
+from headstart.backbones.card import Card, Preprocess
 from headstart.errors import BackboneError, OptionError
 
 
@@ -57,10 +57,15 @@ class Backbone(nn.Module):
         self.classifier = classifier
         # Not persistent: they belong to the card, so a file of weights holds weights only. Always on the
         # CPU at first, also while the network is built on the meta device.
-        spec = card.preprocess
+        spec = card.preprocess if isinstance(card.preprocess, Preprocess) else Preprocess(size=1)
         self.register_buffer("mean", _per_channel(spec.mean), persistent=False)
         self.register_buffer("std", _per_channel(spec.std), persistent=False)
         self.eval()
+
+    def example(self, count: int = 1) -> Tensor:
+        """Return inputs to try the network on: black pictures, uint8 [count, size, size, 3]."""
+        size = self.card.preprocess.size
+        return torch.zeros(count, size, size, 3, dtype=torch.uint8)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn pixels into what the first block expects.
@@ -72,7 +77,7 @@ class Backbone(nn.Module):
             float [n, 3, h, w] in the card's channel order, mean subtracted, divided by std.
         """
         x = pixels.permute(0, 3, 1, 2)
-        if self.card.preprocess.channels == "BGR":
+        if isinstance(self.card.preprocess, Preprocess) and self.card.preprocess.channels == "BGR":
             x = x.flip(1)
         return (x.to(self.mean.dtype) - self.mean) / self.std
 
@@ -167,7 +172,7 @@ class Backbone(nn.Module):
         if len(kept) == len(self.blocks):
             return self
         card = replace(self.card, blocks=kept, features=self.widths()[stop], labels=None)
-        return self._sharing(Backbone(card, {name: self.blocks[name] for name in kept}, self._middle()))
+        return self._sharing(self._rebuilt(card, {name: self.blocks[name] for name in kept}))
 
     def at(self, size: int) -> Backbone:
         """Return the network for pictures of another size; it shares the weights with this one.
@@ -199,17 +204,20 @@ class Backbone(nn.Module):
         return resized
 
     def widths(self) -> dict[str, int]:
-        """Return the length of each block's pooled output, {name: int}, found out with one black picture."""
-        size = self.card.preprocess.size
+        """Return the length of each block's pooled output, {name: int}, found out with one example."""
         found: dict[str, int] = {}
         with torch.no_grad(), _evaluating(self):
-            x = self.normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=self.mean.device))
+            x = self.normalise(self.example().to(self.mean.device))
             for name, block in self.blocks.items():
                 x = block(x)
                 found[name] = self.pooled(name, x).shape[1]
         return found
 
-    def _middle(self) -> MiddlePool:
+    def _rebuilt(self, card: Card, blocks: dict[str, nn.Module]) -> Backbone:
+        """Return a network of some of the blocks, which pools what the last of them gives."""
+        return Backbone(card, blocks, self._middle())
+
+    def _middle(self) -> nn.Module:
         return MiddlePool(getattr(self.pool, "prefix", 0))
 
     def _sharing(self, other: Backbone) -> Backbone:

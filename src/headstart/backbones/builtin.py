@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -11,10 +11,16 @@ from torch import Tensor
 from headstart.backbones import tensors as tensor_files
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card
+from headstart.backbones.text_backbone import MeanOfTokens, TextBackbone
 from headstart.errors import BackboneError
+from headstart.networks import bert
+from headstart.networks import efficientnet_lite as lite
 from headstart.networks.basic_cnn import BasicCNN
-from headstart.networks.efficientnet_lite import EfficientNetLite, reference_names
+from headstart.networks.bert import BertEncoder
+from headstart.networks.efficientnet_lite import EfficientNetLite
 from headstart.networks.vgg import VGG16
+
+Network = EfficientNetLite | VGG16 | BertEncoder
 
 # Multipliers of width and depth.
 _LITE = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
@@ -32,8 +38,12 @@ def build(card: Card, weights: Mapping[str, Tensor]) -> Backbone:
     """
     with torch.device("meta"):  # no time lost on random numbers that would be overwritten
         network = _network(card)
+        blocks = dict(network.blocks.items())
         classifier = network.classifier if isinstance(network, EfficientNetLite) else None
-        backbone = Backbone(card, dict(network.blocks.items()), classifier=classifier)
+        if isinstance(network, BertEncoder):
+            backbone: Backbone = TextBackbone(card, blocks, MeanOfTokens())
+        else:
+            backbone = Backbone(card, blocks, classifier=classifier)
     # The counters of batch norm matter only to training without momentum; files need not carry them.
     counters = {
         name: torch.zeros((), dtype=torch.long)
@@ -73,12 +83,7 @@ def canonical(card: Card, found: Mapping[str, Tensor], origin: Path) -> dict[str
     with torch.device("meta"):
         network = _network(card)
     wanted = {n: tuple(t.shape) for n, t in network.state_dict().items() if "num_batches_tracked" not in n}
-    if isinstance(network, EfficientNetLite):
-        aliases: dict[str, tuple[str, ...]] = {
-            ours: (ours, theirs) for ours, theirs in reference_names(network).items()
-        }
-    else:
-        aliases = {ours: (ours, *_keras_names(ours)) for ours in wanted}
+    aliases = _aliases(network, wanted)
     result: dict[str, Tensor] = {}
     for name, shape in wanted.items():
         tensor = next((found[alias] for alias in aliases[name] if alias in found), None)
@@ -95,7 +100,19 @@ def canonical(card: Card, found: Mapping[str, Tensor], origin: Path) -> dict[str
     return result
 
 
-def _network(card: Card) -> EfficientNetLite | VGG16:
+def _aliases(network: Network, wanted: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return what files may call each of our tensors, our own name first."""
+    if isinstance(network, VGG16):
+        return {ours: (ours, *_keras_names(ours)) for ours in wanted}
+    names = (
+        bert.reference_names(network) if isinstance(network, BertEncoder) else lite.reference_names(network)
+    )
+    return {ours: (ours, theirs) for ours, theirs in names.items()}
+
+
+def _network(card: Card) -> Network:
+    if card.modality == "text":
+        return BertEncoder()
     if card.name in _LITE:
         return EfficientNetLite(*_LITE[card.name])
     return VGG16()

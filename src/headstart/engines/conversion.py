@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.backbones.card import Tokens
 from headstart.engines.openvino_engine import read_ir, version
 from headstart.engines.precision import POOLED
 from headstart.errors import StorageError, missing_extra
@@ -101,11 +102,12 @@ def int8_ir(
 
 
 def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -> Any:
-    """Convert a network to an openvino.Model: one input, "pixels", and named outputs.
+    """Convert a network to an openvino.Model: one input, "pixels" or "tokens", and named outputs.
 
     Args:
-        network: From uint8 [n, size, size, 3] to a tensor or a tuple of tensors; in evaluation mode.
-        card: The backbone's card, which says the size.
+        network: From uint8 [n, size, size, 3], or int32 [n, tokens], to a tensor or a tuple of tensors; in
+            evaluation mode.
+        card: The backbone's card, which says what goes in.
         outputs: A name for each result, in order. Defaults to ("grid", "features").
 
     Returns:
@@ -115,13 +117,13 @@ def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -
     import torch
 
     size = card.preprocess.size
-    example = torch.zeros(1, size, size, 3, dtype=torch.uint8)
+    example, shape, name = torch.zeros(1, size, size, 3, dtype=torch.uint8), [-1, size, size, 3], "pixels"
+    if isinstance(card.preprocess, Tokens):
+        example, shape, name = torch.ones(1, size, dtype=torch.int32), [-1, -1], "tokens"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
-        model = openvino.convert_model(
-            network, example_input=example, input=[openvino.PartialShape([-1, size, size, 3])]
-        )
-    model.input(0).set_names({"pixels"})
+        model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(shape)])
+    model.input(0).set_names({name})
     for output, name in zip(model.outputs, outputs, strict=True):
         output.set_names({name})
     return model

@@ -102,7 +102,7 @@ class OpenVinoEngine:
         return openvino_key(self.precision)
 
     def run(
-        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+        self, inputs: Iterable[tuple[K, NDArray[Any]]], wanted: tuple[str, ...]
     ) -> Iterator[tuple[K, Outputs]]:
         """Run the network over a stream of inputs.
 
@@ -135,7 +135,7 @@ class OpenVinoEngine:
         for number, key in waiting:
             yield key, finished.pop(number)
 
-    def one(self, value: NDArray[np.uint8], wanted: tuple[str, ...]) -> Outputs:
+    def one(self, value: NDArray[Any], wanted: tuple[str, ...]) -> Outputs:
         """Run the network on a single input, without its batch axis."""
         results = self._compiled(value[None])
         return {name: np.array(results[name][0], dtype=np.float32) for name in wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,8 @@ class TorchEngine:
     The fixed size keeps a row independent of its neighbours' number: torch chooses its kernels by shape.
 
     Args:
-        network: From uint8 [n, side, side, 3] to a tensor or a tuple of tensors; a Backbone, say.
+        network: From uint8 [n, side, side, 3] or int32 [n, tokens] to a tensor or a tuple of tensors; a
+            Backbone, say.
         precision: "bf16" or "fp32". Defaults to None: bf16 on CUDA, fp32 elsewhere.
         device: "cuda", "mps" or "cpu". Defaults to None: the best there is.
         outputs: A name for each result, in order. Defaults to ("grid", "features").
@@ -88,22 +89,32 @@ class TorchEngine:
         return torch_key(self.precision, self.device)
 
     def run(
-        self, inputs: Iterable[tuple[K, NDArray[np.uint8]]], wanted: tuple[str, ...]
+        self, inputs: Iterable[tuple[K, NDArray[Any]]], wanted: tuple[str, ...]
     ) -> Iterator[tuple[K, Outputs]]:
         """Run the network over a stream of inputs, as `OpenVinoEngine.run` does."""
         stream = iter(inputs)
         while chunk := list(islice(stream, self.batch)):
-            values = np.stack([value for _, value in chunk])
-            filler = np.zeros((self.batch - len(chunk), *values.shape[1:]), np.uint8)
-            results = self._forward(np.concatenate([values, filler]))
-            for row, (key, _) in enumerate(chunk):
-                yield key, {name: results[name][row] for name in wanted}
+            found: dict[int, Outputs] = {}
+            shapes = [value.shape for _, value in chunk]
+            for shape in dict.fromkeys(shapes):  # texts have several, pictures one
+                places = [place for place, its in enumerate(shapes) if its == shape]
+                results = self._forward(self._filled([chunk[place][1] for place in places]))
+                found |= {
+                    place: {name: results[name][row] for name in wanted} for row, place in enumerate(places)
+                }
+            for place, (key, _) in enumerate(chunk):
+                yield key, found[place]
 
-    def one(self, value: NDArray[np.uint8], wanted: tuple[str, ...]) -> Outputs:
+    def _filled(self, values: list[NDArray[Any]]) -> NDArray[Any]:
+        """Return a batch of the one fixed size."""
+        filler = np.zeros((self.batch - len(values), *values[0].shape), values[0].dtype)
+        return np.concatenate([np.stack(values), filler])
+
+    def one(self, value: NDArray[Any], wanted: tuple[str, ...]) -> Outputs:
         """Run the network on a single input, without its batch axis."""
         return next(self.run([(None, value)], wanted))[1]
 
-    def _forward(self, values: NDArray[np.uint8]) -> Outputs:
+    def _forward(self, values: NDArray[Any]) -> Outputs:
         import torch
 
         pixels = torch.from_numpy(values).to(self.device, non_blocking=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.backbones import Card
+from headstart.backbones.card import Preprocess, Tokens
 from headstart.transfer.calibration import AnyCalibration, Interval
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def facts(made: Candidate, seconds: float) -> list[tuple[str, str]]:
             f"{card.name} ({card.architecture}), {card.parameters / 1e6:.1f} million weights, {card.licence}",
         ),
         ("It learned from", card.training_data),
-        ("Input", f"{card.preprocess.size} × {card.preprocess.size} pixels, {card.preprocess.resize}"),
+        ("Input", _input(card)),
         (
             "Features",
             f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
@@ -62,12 +63,33 @@ def _calibration(found: AnyCalibration) -> tuple[str, str]:
     return "Temperature", f"{found.temperature:.3f}"
 
 
+def _input(card: Card) -> str:
+    spec = card.preprocess
+    if isinstance(spec, Preprocess):
+        return f"{spec.size} × {spec.size} pixels, {spec.resize}"
+    if isinstance(spec, Tokens):
+        cleaned = ", without headers, quotes and signatures of e-mails" if spec.email else ""
+        return f"passages of at most {spec.size} tokens, at most {spec.rows} of a text{cleaned}"
+    return "the text itself"
+
+
 def _head(fitted: Fitted) -> str:
     if not fitted.losses:
-        return fitted.head.kind
+        return kind_of(fitted)
+    if "views" in fitted.plan or "stack" in fitted.losses:
+        each = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
+        return f"{kind_of(fitted)} (log loss over folds: {each})"
     by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
     chosen = "initialised from zero" if "head_start" not in fitted.plan else str(fitted.start)
-    return f"{fitted.head.kind}, {chosen} (log loss over folds: {by_loss})"
+    return f"{kind_of(fitted)}, {chosen} (log loss over folds: {by_loss})"
+
+
+def kind_of(fitted: Fitted) -> str:
+    """Return what was fitted, in words: "linear", or what a stack is made of."""
+    views: dict[str, float] = fitted.plan.get("views", {})
+    if views:
+        return " and ".join(f"linear on {name}" for name, weight in views.items() if weight > 0)
+    return str(getattr(fitted.head, "kind", "linear"))
 
 
 def contamination(fitted: Fitted, card: Card) -> list[str]:
@@ -89,7 +111,7 @@ def plan_in_words(made: Candidate) -> str:
         return " ".join([made.tuned.plan.words(), *reasons])
     found = (
         f"{_kept(made)} of {card.name} stay frozen: it is used as it was learned from "
-        f"{card.training_data}. Only a {fitted.head.kind} head is fitted, on {len(arrangement.refit):,} items"
+        f"{card.training_data}. Only a {kind_of(fitted)} head is fitted, on {len(arrangement.refit):,} items"
     )
     if len(arrangement.val):
         train, val = len(arrangement.train), len(arrangement.val)

@@ -20,7 +20,7 @@ from headstart.evaluation.label_errors import LabelIssue, find_label_issues
 from headstart.evaluation.sections import ReportInput
 from headstart.fitting.gathering import open_labelled_any
 from headstart.fitting.judging import judge
-from headstart.fitting.reporting import SEEN_DIGITS, Report, thumbnails
+from headstart.fitting.reporting import SEEN_DIGITS, Report, glimpses
 from headstart.fitting.targets import labelled
 from headstart.modalities import modality
 from headstart.progress import Say, quiet
@@ -112,7 +112,7 @@ def answers(
         rows = read.rows if kept.all() else read.rows[kept]
         features = Features(rows, np.searchsorted(good, read.item[kept]), np.arange(len(good)))
         each.append(features.pool(member.head.logits(rows)))
-    logits = combined(each, model.target)
+    logits = combined(each, model.target, model.combine)
     truth = labelled(usable, features, model.labels)
     known_digests = set(model.data.get("seen", ()))
     seen = np.array([result.facts[n].digest[:SEEN_DIGITS] in known_digests for n in good], np.bool_)
@@ -193,7 +193,7 @@ def evaluate_model(
         data_notes=notes,
         left_out=found.dataset.problems,
         label_issues=issues,
-        thumbnail=thumbnails(found.dataset),
+        glimpse=glimpses(found.dataset),
     )
     return Report(content, tuple({"path": x.name, "label": in_words(x.answer)} for x in found.dataset))
 

@@ -250,7 +250,7 @@ def _phase_inputs(
     say: Say,
 ) -> Callable[[Phase], Inputs]:
     """Return what gives each phase its inputs: from behind the frozen blocks where that saves time."""
-    canvases = Canvases(gathered.dataset.items, backbone.card.preprocess)
+    canvases = Canvases(gathered.dataset.items, backbone.card.pixels)
 
     def inputs(phase: Phase) -> Inputs:
         if not phase.trainable and phase.augment is None and gathered.features.one_row_each:

@@ -12,23 +12,26 @@ from numpy.typing import NDArray
 
 from headstart import backbones, data
 from headstart.backbones import Card
+from headstart.backbones.card import Tokens, Verbatim
+from headstart.backbones.catalogue import CARDS, cached_tokenizer
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Problem, Target
-from headstart.engines.choosing import Choice, choose
+from headstart.engines.choosing import Choice, Engine, choose
 from headstart.engines.precision import Precision
-from headstart.errors import DataError, DecodeError
+from headstart.errors import DataError, DecodeError, OptionError
 from headstart.files import digest_json
 from headstart.fitting.targets import require_two_answers
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.features import Features
-from headstart.transfer.passes import extract
+from headstart.transfer.passes import examine, extract
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
 
 _QUANTISE_ON = 200
+_OTHER = "choose another one: headstart backbones list"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def gather(
     say: Say,
     cut: str | None = None,
     size: int | None = None,
+    email: bool = False,
     progress: bool = True,
 ) -> Gathered:
     """Compute, or fetch from the store, the features of every item that can be read.
@@ -129,7 +133,9 @@ def gather(
         offline: Whether to stay off the network.
         say: Where progress is told.
         cut: Block that the features leave from. Defaults to None, the last.
-        size: Side of the pictures, int, in pixels. Defaults to None, what the backbone was made for.
+        size: Side of the pictures, int, in pixels (length of passages, in tokens). Defaults to None, what the
+            backbone was made for.
+        email: Whether headers, quotes and signatures of e-mails are taken off texts first. Defaults to False.
         progress: Whether to draw a progress bar. Defaults to True.
 
     Returns:
@@ -150,6 +156,15 @@ def gather(
     is_cut = cut not in (None, card.blocks[-1])
     if is_cut or size not in (None, card.preprocess.size):
         card = load().card
+    if card.modality != dataset.modality:
+        received = f"{card.name!r}, which is for {modality(card.modality).noun}"
+        raise OptionError(f"a backbone for {modality(dataset.modality).noun}", received, _OTHER)
+    if isinstance(card.preprocess, Tokens) and name in CARDS and not cached_tokenizer(card).is_file():
+        backbones.fetch(name, offline=offline, say=say)  # the network may be converted already
+    if email:
+        card = _without_mail(card)
+    if isinstance(card.preprocess, Verbatim):
+        return _described(dataset, store, card, say, progress)
     choice = choose(
         card,
         load,
@@ -161,6 +176,30 @@ def gather(
     rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
     found = _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
     return replace(found, cut=is_cut)
+
+
+def _without_mail(card: Card) -> Card:
+    if not isinstance(card.preprocess, Tokens | Verbatim):
+        raise OptionError(
+            "texts, to take e-mail headers off", f"a backbone for {card.modality}", "leave email out"
+        )
+    return replace(card, preprocess=replace(card.preprocess, email=True))
+
+
+def _described(dataset: Dataset, store: FeatureStore, card: Card, say: Say, progress: bool) -> Gathered:
+    """Return the usable items where no pretrained network is asked: they have no features."""
+    facts = examine(dataset, store, progress=progress)
+    missing = [n for n, each in enumerate(facts) if each.error is not None or not each.digest]
+    item = np.setdiff1d(np.arange(len(dataset)), missing)
+    rows = np.zeros((len(item), 0), np.float32)
+    choice = Choice({"engine": "none", "version": "1", "precision": "fp32"}, _no_engine)
+    return _usable(dataset, facts, rows, item, missing, card, choice, 0, say)
+
+
+def _no_engine() -> Engine:
+    raise OptionError(
+        "a pretrained network", "one that is fitted from the start", "name a pretrained backbone"
+    )
 
 
 def _usable(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,10 @@ from headstart.transfer.source_head import (
     select_start,
     start_choices,
 )
+from headstart.transfer.stacking import Stacked, StackedHead, select_view
+
+if TYPE_CHECKING:
+    from headstart.fitting.views import AnyHead
 
 _FOLDS = 5
 
@@ -43,11 +49,12 @@ class Fitted:
             head started from it is in the plan. Defaults to None.
         losses: Cross-validated loss by what the head starts from, {"zero" | "source classes": float}.
             Defaults to none, where only one was tried.
+        view: The items as the chosen view shows them, which the head was fitted on. Defaults to None.
         on_train: The head fitted on train alone, where there is a val part: what training may start from, for
             it has not seen the items that the training is checked on. Defaults to None.
     """
 
-    head: Head
+    head: AnyHead
     calibration: AnyCalibration
     selection: Selection
     strengths: dict[float, float]
@@ -56,6 +63,7 @@ class Fitted:
     start: SourceStart | None = None
     losses: dict[str, float] = field(default_factory=dict)
     on_train: Head | None = None
+    view: Labelled | None = None
 
 
 def learn(
@@ -66,23 +74,22 @@ def learn(
     class_weight: str | None,
     seed: int,
     start: SourceStart | None = None,
+    views: Mapping[str, Labelled] | None = None,
 ) -> Fitted:
-    """Choose, check and fit the head on cached features."""
+    """Choose, check and fit the head on cached features, or on the best of several views of the items."""
     data = arrangement.data
     require_variety(data.take(arrangement.train))
-    choices = start_choices(data, start)
-    checked: Head | None = None
+    choose = partial(select_view, views) if views else partial(select_start, start_choices(data, start))
+    checked: AnyHead | None = None
     evaluations: dict[str, AnyEvaluation] = {}
     refit = data.take(arrangement.refit)
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
     if folds is None and len(arrangement.val):
-        data, first, losses = select_start(
-            choices, arrangement.train, kind, class_weight=class_weight, seed=seed
-        )
+        data, first, losses = choose(arrangement.train, kind, class_weight=class_weight, seed=seed)
         refit = data.take(arrangement.refit)
         checked, calibration = _fit_on(data, arrangement.train, kind, first, class_weight, seed)
         evaluations["validation"] = _answer(
-            arrangement, gathered, arrangement.val, checked, calibration, seed
+            data, arrangement, gathered, arrangement.val, checked, calibration, seed
         )
         final = select(refit, kind, strengths=(first.strength,), class_weight=class_weight, seed=seed)
         strengths = first.losses
@@ -92,8 +99,8 @@ def learn(
             assigned = _given_folds(gathered.dataset, arrangement.refit)
         elif folds is not None:
             assigned = assign_folds(refit, int(folds), seed)
-        data, final, losses = select_start(
-            choices, arrangement.refit, kind, folds=assigned, class_weight=class_weight, seed=seed
+        data, final, losses = choose(
+            arrangement.refit, kind, folds=assigned, class_weight=class_weight, seed=seed
         )
         strengths = final.losses
         names = [gathered.dataset.items[n].name for n in arrangement.refit]
@@ -102,12 +109,23 @@ def learn(
         )
     head, calibration = _fit_on(data, arrangement.refit, kind, final, class_weight, seed)
     if len(arrangement.test):
-        test = _answer(arrangement, gathered, arrangement.test, head, calibration, seed)
+        test = _answer(data, arrangement, gathered, arrangement.test, head, calibration, seed)
         evaluations = {"test": test, **evaluations}
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
     if isinstance(data, Started):
         plan["head_start"] = SOURCE
-    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses, checked)
+    if isinstance(data, Stacked):
+        plan["views"] = dict(zip(views or (), data.weights, strict=True))
+    elif views:
+        plan["backbone"] = next(name for name, view in views.items() if view is data)
+    on_train = _on_features(checked)
+    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses, on_train, data)
+
+
+def _on_features(head: AnyHead | None) -> Head | None:
+    """Return the part of what was fitted that reads the backbone's features."""
+    parts = head.heads if isinstance(head, StackedHead) else (head,)
+    return next((part for part in parts if isinstance(part, Head)), None)
 
 
 def _fit_on(
@@ -117,20 +135,21 @@ def _fit_on(
     selection: Selection,
     class_weight: str | None,
     seed: int,
-) -> tuple[Head, AnyCalibration]:
+) -> tuple[AnyHead, AnyCalibration]:
     part = data.take(items)
     return part.fit(kind, selection.strength, class_weight, seed), part.calibrate(selection.logits)
 
 
 def _answer(
+    data: Labelled,
     arrangement: Arrangement,
     gathered: Gathered,
     items: NDArray[np.int64],
-    head: Head,
+    head: AnyHead,
     calibration: AnyCalibration,
     seed: int,
 ) -> AnyEvaluation:
-    part = arrangement.data.take(items)
+    part = data.take(items)
     names = [gathered.dataset.items[n].name for n in items]
     return judge(arrangement.labels, part, part.logits(head), calibration, names=names, seed=seed)
 

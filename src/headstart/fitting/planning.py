@@ -343,7 +343,7 @@ def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
 
     reader, spec = modality(dataset.modality), network.card.preprocess
     some = dataset.items[:: max(1, len(dataset) // _DISTANCE_ITEMS)][:_DISTANCE_ITEMS]
-    return np.concatenate([reader.inputs(item.source, spec, "torch") for item in some])
+    return np.concatenate([np.stack(reader.inputs(item.source, spec, "torch")) for item in some])
 
 
 def _leep(network: Backbone, features: dict[str, Features], labelled: Labelled) -> float | None:

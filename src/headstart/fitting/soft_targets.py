@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.artefact.members import Member, combined
+from headstart.artefact.members import AnyEngine, Member, combined
 from headstart.artefact.model import Model
 from headstart.data.items import Dataset
-from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
+from headstart.engines.openvino_engine import openvino_key
 from headstart.errors import DataError
 from headstart.transfer.calibration import Interval
 from headstart.transfer.features import Features
@@ -35,7 +35,7 @@ def teacher_logits(teacher: Model, dataset: Dataset, store: FeatureStore) -> NDA
     key, each = openvino_key(teacher.precision), []
     for member in teacher.members:
 
-        def engine(member: Member = member) -> OpenVinoEngine:
+        def engine(member: Member = member) -> AnyEngine:
             return teacher.engine_of(member)
 
         done = extract(dataset, store, member.backbone, key, engine)
@@ -44,7 +44,7 @@ def teacher_logits(teacher: Model, dataset: Dataset, store: FeatureStore) -> NDA
             name = dataset.items[missing[0]].name
             raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
         each.append(Features(rows, item, np.arange(len(dataset))).pool(member.head.logits(rows)))
-    logits = combined(each, teacher.target)
+    logits = combined(each, teacher.target, teacher.combine)
     heat = 1.0 if isinstance(teacher.calibration, Interval) else teacher.calibration.temperature
     return (logits / heat).astype(np.float32)
 

@@ -19,6 +19,7 @@ from headstart.fitting.planning import read_plan
 from headstart.fitting.reporting import build_model
 from headstart.fitting.strategies import PROBE, Candidate, keep_best, probe
 from headstart.fitting.targets import describe, require_two_answers
+from headstart.fitting.views import views_of
 from headstart.fitting.wishes import Bench, Wish, fulfil
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
@@ -49,6 +50,7 @@ def fit(
     run: Path | str | None = None,
     resume: bool = False,
     lora: int = 0,
+    email: bool = False,
     say: Say = quiet,
     store: FeatureStore | None = None,
 ) -> Model:
@@ -87,6 +89,8 @@ def fit(
         resume: Whether to go on with the training in `run`. Defaults to False.
         lora: Rank of the adapters through which a transformer's blocks learn, int; it makes "fine-tune-late"
             the default strategy. Defaults to 0: the blocks themselves are trained.
+        email: Whether headers, quotes and signatures of e-mails are taken off texts first, now and later, when
+            the model answers. Defaults to False.
         say: Called with a line of text at each step. Defaults to saying nothing.
         store: The feature store. Defaults to the one in the cache.
 
@@ -129,7 +133,7 @@ def fit(
         def gather_at(cut: str | None, size: int | None) -> Gathered:
             return gather(
                 dataset, store, backbone=backbone, cut=cut, size=size,
-                engine=engine, precision=precision, offline=offline, say=say,
+                engine=engine, precision=precision, offline=offline, email=email, say=say,
             )  # fmt: skip
 
         gathered = gather_at(None, None) if planned is None else gather_at(planned.cut, planned.size)
@@ -148,8 +152,14 @@ def fit(
             start = None
             if kind == "linear" and dataset.target == "label":
                 start = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
+            views = None
+            if kind == "linear":
+                views = views_of(
+                    arranged.data, gathered.dataset, gathered.card,
+                    default=backbone is None, offline=offline, say=say,
+                )  # fmt: skip
             with one_core_each():
-                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, start)
+                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, start, views)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)
 
         candidates = [fit_head(PROBE, gathered, head)]
@@ -172,7 +182,7 @@ def _same_backbone(backbone: str | None, planned: str | None) -> str | None:
 def _check_pretrained(backbone: str | None, wish: Wish) -> None:
     """Refuse to fit a head on features of a network that knows nothing."""
     known = backbones.cards()
-    if backbone in known and not known[backbone].pretrained:
+    if backbone in known and not known[backbone].pretrained and known[backbone].features:
         knowingly = wish.strategy == "scratch" or wish.plan is not None or wish.resume
         if not knowingly and not wish.lora:
             fix = 'use the strategy "scratch", or a pretrained backbone: headstart backbones list'

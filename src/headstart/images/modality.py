@@ -20,6 +20,7 @@ from headstart.images.preprocess import Kernel, field_of_view, needed_side, prep
 
 # Enough for the fingerprint's 32 × 32 greys: larger JPEGs are decoded at a fraction of their size.
 _FINGERPRINT_SIDE = 64
+_GLIMPSE_SIDE = 160
 
 
 class ImageModality:
@@ -44,7 +45,7 @@ class ImageModality:
 
     def examine(
         self, content: bytes | NDArray[np.uint8], digest: str, spec: Preprocess | None, kernel: Kernel
-    ) -> tuple[Facts, NDArray[np.uint8] | None]:
+    ) -> tuple[Facts, list[NDArray[np.uint8]] | None]:
         """Decode a picture once for both its description and the network's input."""
         kind, width, height = kind_of(content)
         try:
@@ -54,17 +55,17 @@ class ImageModality:
         if not width:
             height, width = pixels.shape[:2]
         facts = Facts(digest, fingerprint(pixels), (width, height), kind, error=None)
-        rows = resize(field_of_view(pixels, spec), spec, kernel)[None] if spec else None
+        rows = [resize(field_of_view(pixels, spec), spec, kernel)] if spec else None
         return facts, rows
 
-    def inputs(self, source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> NDArray[np.uint8]:
-        """Return the network's input, one row, uint8 [1, side, side, 3]."""
-        return prepare(source, spec, kernel)[None]
+    def inputs(self, source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> list[NDArray[np.uint8]]:
+        """Return the network's input, one row, uint8 [side, side, 3]."""
+        return [prepare(source, spec, kernel)]
 
-    def thumbnail(self, source: Source, side: int = 160) -> bytes:
-        """Return a JPEG of at most `side` pixels on its longer side."""
-        image = Image.fromarray(np.ascontiguousarray(decode(source, at_least=side)))
-        image.thumbnail((side, side))
+    def glimpse(self, source: Source) -> bytes:
+        """Return a small JPEG."""
+        image = Image.fromarray(np.ascontiguousarray(decode(source, at_least=_GLIMPSE_SIDE)))
+        image.thumbnail((_GLIMPSE_SIDE, _GLIMPSE_SIDE))
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=80)
         return buffer.getvalue()

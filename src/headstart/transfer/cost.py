@@ -141,7 +141,7 @@ def measure(
 
 def _pictures(dataset: Dataset, backbone: Backbone) -> tuple[NDArray[np.uint8], float, float]:
     """Return some prepared inputs, and what preparing and distorting one takes."""
-    spec = backbone.card.preprocess
+    spec = backbone.card.pixels
     step = max(1, len(dataset) // SAMPLE)
     reader, rows, seconds = modality(dataset.modality), [], []
     for item in dataset.items[::step]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from headstart.errors import ArtefactError, OptionError
 
 Kind = Literal["linear", "mlp", "centroid"]
+Combine = Literal["mean", "sum"]
+"""How several heads answer together: with the mean of their probabilities, or the sum of their logits."""
 Matrix = NDArray[np.float32]
 Layer = tuple[Matrix, Matrix]
 

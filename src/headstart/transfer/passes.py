@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Card, Preprocess
+from headstart.backbones.card import Card, Preprocess, Spec
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
@@ -93,7 +93,7 @@ class _Key:
     last: bool
 
 
-_Input = tuple[_Key, NDArray[np.uint8]]
+_Input = tuple[_Key, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class _Read:
 
     position: int
     facts: Facts
-    rows: dict[str, NDArray[np.uint8]]
-    """Network inputs, uint8 [rows, side, side, 3], by the space that lacks what becomes of them."""
+    rows: dict[str, Sequence[NDArray[Any]]]
+    """Network inputs, such as uint8 [rows, side, side, 3], by the space that lacks what becomes of them."""
     file: tuple[Path, int, int, str] | None
 
 
@@ -121,7 +121,8 @@ def examine(dataset: Dataset, store: FeatureStore, *, progress: bool = True) -> 
         One Facts for each item, in order.
     """
     survey = _Survey(dataset, store, None, {})
-    with closing(survey.inputs("looking at pictures", progress)) as inputs:
+    noun = modality(dataset.modality).noun
+    with closing(survey.inputs(f"looking at {noun}", progress)) as inputs:
         for _ in inputs:
             pass
     return survey.finish()
@@ -225,7 +226,7 @@ class _Survey:
         self,
         dataset: Dataset,
         store: FeatureStore,
-        spec: Preprocess | None,
+        spec: Spec | None,
         spaces: Mapping[str, View | None],
         kernel: Kernel = "pillow",
     ) -> None:
@@ -293,7 +294,7 @@ class _Survey:
 
     def _prepare(
         self, content: bytes | NDArray[np.uint8], digest: str
-    ) -> tuple[Facts, dict[str, NDArray[np.uint8]]]:
+    ) -> tuple[Facts, dict[str, Sequence[NDArray[Any]]]]:
         """Describe an item, and make the network's inputs for the views that lack it."""
         lacking = self._lacking(digest)
         plain = [space for space in lacking if self._spaces[space] is None]
@@ -302,7 +303,7 @@ class _Survey:
         if facts is None or plain:
             facts, rows = self._modality.examine(content, digest, self._spec if plain else None, self._kernel)
         found = {space: rows for space in plain if rows is not None}
-        if distorted and self._spec is not None and facts.error is None:
+        if distorted and isinstance(self._spec, Preprocess) and facts.error is None:
             # Decoded again only when the item was not known, or is wanted in its plain view, too.
             found |= _distorted(prepare_canvas(content, self._spec)[None], distorted, digest, self._spec.size)
         return facts, found
@@ -316,7 +317,7 @@ class _Survey:
 
 def _distorted(
     canvases: NDArray[np.uint8], views: Mapping[str, View], digest: str, size: int
-) -> dict[str, NDArray[np.uint8]]:
+) -> dict[str, Sequence[NDArray[Any]]]:
     """Return the views of an item's rows, uint8 [rows, size, size, 3] for each space."""
     import torch
 
@@ -325,9 +326,9 @@ def _distorted(
     item = int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
     pixels = torch.from_numpy(canvases)
     return {
-        space: augment(
-            pixels, view.augmentation, [(view.seed, view.number, item)] * len(pixels), size
-        ).numpy()
+        space: list(
+            augment(pixels, view.augmentation, [(view.seed, view.number, item)] * len(pixels), size).numpy()
+        )
         for space, view in views.items()
     }
 

@@ -58,8 +58,8 @@ class Labelled:
             seed=seed,
         )
 
-    def logits(self, head: Head) -> Matrix:
-        """Return each item's logits: the mean of its rows' logits."""
+    def logits(self, head: Any) -> Matrix:
+        """Return each item's logits by what `fit` returned: the mean of its rows' logits."""
         return self.features.pool(head.logits(self.features.X))
 
     def strengths(self, kind: Kind) -> Sequence[float]:

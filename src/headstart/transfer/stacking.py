@@ -1,0 +1,182 @@
+"""Several views of the same items, each with a model of its own, answering together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.transfer.calibration import fit_temperature, softmax
+from headstart.transfer.heads import Kind, Matrix
+from headstart.transfer.selection import Labelled, Selection, assign_folds, select
+
+STACK = "stack"
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class StackedHead:
+    """What was fitted on each view.
+
+    Args:
+        heads: One for each view, as the view's own `fit` returned it.
+        weights: How much the logits of each count, float each, at least 0.
+    """
+
+    heads: tuple[Any, ...]
+    weights: tuple[float, ...]
+    kind: Kind = "linear"
+
+
+@dataclass(frozen=True)
+class Stacked(Labelled):
+    """Several views of the same items, whose weighted logits are summed: a logarithmic opinion pool.
+
+    Each view keeps the strength that was chosen for it alone; the weights were fitted on out-of-fold answers.
+
+    Args:
+        features: The first view's: who is in a group with whom, Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+        views: The views, all of the same items in the same order.
+        chosen: The strength of each view, float.
+        weights: The weight of each view, float.
+
+    References:
+        Wolpert, "Stacked generalization", Neural Networks 1992. Breiman, "Stacked regressions", Machine
+        Learning 1996, for weights of at least 0. Heskes, "Selecting weighting factors in logarithmic opinion
+        pools", NeurIPS 1997.
+    """
+
+    views: tuple[Labelled, ...] = ()
+    chosen: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def take(self, items: NDArray[np.int64]) -> Self:
+        """Return the part with these items, by position."""
+        views = tuple(view.take(items) for view in self.views)
+        return replace(self, features=views[0].features, y=self.y[items], views=views)
+
+    def fit(  # type: ignore[override]
+        self, kind: Kind, strength: float, class_weight: str | None, seed: int
+    ) -> StackedHead:
+        """Fit every view's own model; the one strength that is named has no meaning here."""
+        del strength
+        pairs = zip(self.views, self.chosen, strict=True)
+        heads = tuple(view.fit(kind, its, class_weight, seed) for view, its in pairs)
+        return StackedHead(heads, self.weights)
+
+    def logits(self, head: StackedHead) -> Matrix:
+        """Return each item's logits: the weighted sum of what the views say."""
+        said = [view.logits(part) for view, part in zip(self.views, head.heads, strict=True)]
+        return weighted(said, head.weights)
+
+    def strengths(self, kind: Kind) -> Sequence[float]:
+        """Return the strengths that are worth trying: they are chosen already."""
+        del kind
+        return (1.0,)
+
+
+def select_view(
+    views: Mapping[str, Labelled],
+    items: NDArray[np.int64],
+    kind: Kind,
+    *,
+    folds: int | NDArray[np.int64] = _FOLDS,
+    class_weight: str | None = None,
+    seed: int = 0,
+) -> tuple[Labelled, Selection, dict[str, float]]:
+    """Choose the view that answers best by cross-validated loss, or all of them together.
+
+    Args:
+        views: The views of all items by name, those to prefer where losses are equal first.
+        items: The items to choose on, int [n].
+        kind: As for `select`.
+        folds: As for `select`, of these items. Defaults to 5.
+        class_weight: As for `select`. Defaults to None.
+        seed: As for `select`. Defaults to 0.
+
+    Returns:
+        The chosen view (all items), its selection, and the least loss of each, `STACK` for all together.
+    """
+    parts = {name: view.take(items) for name, view in views.items()}
+    first = next(iter(parts.values()))
+    if isinstance(folds, int):
+        folds = assign_folds(first, min(folds, len(np.unique(first.features.group))), seed)
+    found = {
+        name: select(part, kind, folds=folds, class_weight=class_weight, seed=seed)
+        for name, part in parts.items()
+    }
+    losses = {name: parts[name].loss(selection.logits) for name, selection in found.items()}
+    best = min(losses, key=lambda name: losses[name])
+    if len(views) == 1:
+        return views[best], found[best], {}
+    said = [selection.logits for selection in found.values()]
+    stacked = Stacked(
+        next(iter(views.values())).features,
+        next(iter(views.values())).y,
+        first.classes,
+        tuple(views.values()),
+        tuple(selection.strength for selection in found.values()),
+        fit_weights(said, first.y),
+    )
+    # Each fold's weights come from the other folds, so that its answers know nothing of it.
+    logits = np.empty_like(said[0])
+    for fold in np.unique(folds):
+        inside, outside = folds == fold, folds != fold
+        weights = fit_weights([each[outside] for each in said], first.y[outside])
+        logits[inside] = weighted([each[inside] for each in said], weights)
+    losses[STACK] = first.loss(logits)
+    if losses[STACK] < losses[best] and np.count_nonzero(stacked.weights) > 1:
+        return stacked, Selection(1.0, {1.0: losses[STACK]}, folds, logits), losses
+    return views[best], found[best], losses
+
+
+def weighted(said: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
+    """Return the weighted sum of logits.
+
+    Example:
+        >>> weighted([np.eye(2, dtype=np.float32), np.ones((2, 2), np.float32)], (2.0, 1.0))
+        array([[3., 1.],
+               [1., 3.]], dtype=float32)
+    """
+    total = sum(np.float32(weight) * each for weight, each in zip(weights, said, strict=True))
+    return np.asarray(total, np.float32)
+
+
+def fit_weights(said: Sequence[Matrix], y: NDArray[np.int64]) -> tuple[float, ...]:
+    """Fit how much the logits of each view count, by log loss: at least 0, and small where one does nothing.
+
+    Args:
+        said: Out-of-fold logits of each view, float32 [n, classes].
+        y: The classes, int [n].
+
+    Returns:
+        A weight for each.
+
+    Example:
+        >>> right = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 1.0]], np.float32)
+        >>> noise = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]], np.float32)
+        >>> fit_weights([right, noise], np.array([0, 1, 1]))[0] > 0
+        True
+    """
+    from scipy.optimize import minimize
+
+    # Brought to one scale first, so that the solver's steps mean the same for all.
+    scales = [1 / fit_temperature(each, y) for each in said]
+    z = np.stack([each.astype(np.float64) * scale for each, scale in zip(said, scales, strict=True)])
+    rows = np.arange(len(y))
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        p = softmax(np.tensordot(weights, z, 1))
+        error = p.copy()
+        error[rows, y] -= 1
+        value = -np.log(np.maximum(p[rows, y], 1e-12)).mean()
+        return float(value), np.einsum("nc,knc->k", error, z) / len(y)
+
+    start = np.full(len(said), 1 / len(said))
+    done = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 10)] * len(said))
+    return tuple(float(weight * scale) for weight, scale in zip(done.x, scales, strict=True))
