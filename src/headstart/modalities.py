@@ -23,6 +23,8 @@ class Modality(Protocol):
     noun: str
     default_backbone: str
     version: int
+    near: int
+    """In how many bits the fingerprints of two items differ at most that are taken for copies."""
 
     def read(self, source: Source) -> bytes | NDArray[np.uint8]:
         """Return an item's content, encoded bytes or an array; raise `DecodeError` when there is none."""

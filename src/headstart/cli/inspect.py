@@ -22,7 +22,7 @@ _LISTED = 12
 
 def run(
     data: common.DataArgument,
-    html: Annotated[Path | None, typer.Option(help="Also write a page with plots and pictures.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with plots and examples.")] = None,
     target: common.TargetOption = None,
     augment: Annotated[
         Literal["none", "light", "standard", "strong"] | None,
@@ -46,6 +46,7 @@ def run(
     Exit code 1 when something would hurt training.
     """
     from headstart.data.audit import audit
+    from headstart.modalities import modality
     from headstart.transfer.passes import examine
     from headstart.transfer.store import FeatureStore
 
@@ -53,7 +54,7 @@ def run(
     dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
     with FeatureStore() as store:
         facts = examine(dataset, store)
-    found = audit(dataset, facts)
+    found = audit(dataset, facts, distance=modality(dataset.modality).near)
     _print(found, common.console(json))
     sheet = _sheet(dataset, augment, seed) if augment else None
     if sheet is not None and place is not None:
@@ -126,12 +127,16 @@ def _place(augment: str | None, output: Path | None, html: Path | None) -> Path 
 
 def _sheet(dataset: Dataset, augment: str, seed: int) -> _Sheet:
     from headstart import backbones
+    from headstart.errors import OptionError
     from headstart.images.augmentation import preset
     from headstart.images.contact_sheet import contact_sheet
     from headstart.modalities import modality
 
+    if dataset.modality != "image":
+        noun = modality(dataset.modality).noun
+        raise OptionError("pictures beside --augment", noun, "leave --augment out")
     augmentation = preset(augment)
-    spec = backbones.card(modality(dataset.modality).default_backbone).preprocess
+    spec = backbones.card(modality(dataset.modality).default_backbone).pixels
     shows = f"The plain view and what seven epochs of augmentation {augment!r} see: {augmentation.words()}."
     return contact_sheet(dataset, augmentation, spec, seed=seed), shows
 
@@ -162,9 +167,9 @@ def _write_sheet(sheet: _Sheet, path: Path) -> None:
 def _write_page(found: Audit, dataset: Dataset, path: Path, sheet: _Sheet | None) -> None:
     from headstart.data.audit_html import audit_html, pictured
     from headstart.files import write_text
-    from headstart.fitting.reporting import thumbnails
+    from headstart.fitting.reporting import glimpses
 
-    picture = thumbnails(dataset)
-    pictures = {name: jpeg for name in pictured(found) if (jpeg := picture(name)) is not None}
+    glimpse = glimpses(dataset)
+    shown = {name: each for name in pictured(found) if (each := glimpse(name)) is not None}
     title = dataset.root.name if dataset.root else "Data set"
-    write_text(path, audit_html(found, pictures, title, _jpeg(sheet) if sheet else None))
+    write_text(path, audit_html(found, shown, title, _jpeg(sheet) if sheet else None))

@@ -13,6 +13,8 @@ import numpy as np
 from headstart.data.duplicates import Duplicate, drop_leaks, find_duplicates, label_conflicts
 from headstart.data.facts import Facts
 from headstart.data.items import SPLITS, Answer, Dataset, Item, Problem, Target, in_words, natural_order
+from headstart.data.phrases import count, some
+from headstart.data.wording import oddities
 from headstart.errors import OptionError
 
 UNDECIDED = "undecided"
@@ -22,7 +24,7 @@ _QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "
 _SMALL_CLASS = 10
 _EXTREME_IMBALANCE = 20.0
 _EXAMPLES = 5
-_NAMED = 3  # how many examples a finding names
+_AXES = {("image", 2): ("width", "height"), ("text", 2): ("characters", "words")}
 
 
 class Finding(NamedTuple):
@@ -72,7 +74,8 @@ class Audit:
         classes: For each class (or label), in natural order, the number of its readable items in each split.
         examples: For each class the names of a few readable items, spread evenly.
         kinds: How many items there are of each kind ("JPEG"), most frequent first.
-        shapes: The shape of each readable item whose shape is known; (width, height) for pictures.
+        shapes: The shape of each readable item whose shape is known: (width, height) of a picture,
+            (characters, words) of a text.
         corrupt: The items that cannot be read, and why.
         left_out: What could not be opened, and why.
         duplicates: Items with the same or nearly the same content.
@@ -129,13 +132,11 @@ class Audit:
         if self.numbers:
             columns["number"].extend(self.numbers)
         for shape in self.shapes:
-            if len(shape) == 2:
-                columns["width"].append(shape[0])
-                columns["height"].append(shape[1])
+            axes = _AXES.get((self.modality, len(shape))) or _unnamed(len(shape))
+            for axis, size in zip(axes, shape, strict=True):
+                columns[axis].append(size)
+            if axes == ("width", "height"):
                 columns["aspect ratio"].append(shape[0] / max(shape[1], 1))
-            else:
-                for axis, size in enumerate(shape):
-                    columns["size" if axis == 0 else f"size {axis + 1}"].append(size)
         return {
             name: dict(zip(_QUANTILES, np.quantile(values, list(_QUANTILES.values())).tolist(), strict=True))
             for name, values in columns.items()
@@ -207,6 +208,7 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         *_contradictions(conflicts, items),
         *_leaks(pairs, items),
         *_straddling(items),
+        *_wording(data.modality, [item.name for item in items], [facts[index] for index in good]),
         *_known(data.target, [item.answer for item in items]),
         *_sizes(classes, parts, "class" if data.target == "label" else "label"),
     ]
@@ -226,6 +228,10 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         parts=parts,
         numbers=tuple(item.value for item in items if item.value is not None),
     )
+
+
+def _unnamed(count: int) -> tuple[str, ...]:
+    return tuple("size" if axis == 0 else f"size {axis + 1}" for axis in range(count))
 
 
 def _classes(items: Sequence[Item]) -> dict[str, dict[str, int]]:
@@ -276,13 +282,13 @@ def _copy_json(copy: Copy) -> dict[str, Any]:
 
 def _unreadable(corrupt: Sequence[Problem], left_out: Sequence[Problem]) -> Iterator[Finding]:
     if corrupt:
-        examples = _some([f"{problem.name} ({problem.reason})" for problem in corrupt])
-        yield Finding("hurts", f"{_count(len(corrupt), 'item')} cannot be read: {examples}.")
+        examples = some([f"{problem.name} ({problem.reason})" for problem in corrupt])
+        yield Finding("hurts", f"{count(len(corrupt), 'item')} cannot be read: {examples}.")
     if left_out:
-        examples = _some([f"{problem.name} ({problem.reason})" for problem in left_out])
+        examples = some([f"{problem.name} ({problem.reason})" for problem in left_out])
         verb = "was" if len(left_out) == 1 else "were"
         yield Finding(
-            "note", f"{_count(len(left_out), 'file or row', 'files or rows')} {verb} not opened: {examples}."
+            "note", f"{count(len(left_out), 'file or row', 'files or rows')} {verb} not opened: {examples}."
         )
 
 
@@ -300,18 +306,18 @@ def _leaks(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Findin
     for where, indices in (("train", leaks.training), ("val", leaks.not_for_refit)):
         if indices:
             others = "val or test" if where == "train" else "test"
-            examples = _some([items[index].name for index in sorted(indices)])
+            examples = some([items[index].name for index in sorted(indices)])
             verb = "is" if len(indices) == 1 else "are"
-            sentence = f"{_count(len(indices), 'item')} of {where} {verb} also in {others}: {examples}."
+            sentence = f"{count(len(indices), 'item')} of {where} {verb} also in {others}: {examples}."
             yield Finding("hurts", sentence)
     within = [p for p in pairs if items[p.first].split == items[p.second].split]
     for kind in ("exact", "near"):
         repeated = {pair.second for pair in within if pair.kind == kind}
         if repeated:
-            examples = _some([items[index].name for index in sorted(repeated)])
+            examples = some([items[index].name for index in sorted(repeated)])
             how = "repeat" if kind == "exact" else "nearly repeat"
             verb = f"{how}s" if len(repeated) == 1 and kind == "exact" else how
-            sentence = f"{_count(len(repeated), 'item')} {verb} another in the same split: {examples}."
+            sentence = f"{count(len(repeated), 'item')} {verb} another in the same split: {examples}."
             yield Finding("note", sentence)
 
 
@@ -322,7 +328,12 @@ def _straddling(items: Sequence[Item]) -> Iterator[Finding]:
             where[item.group].add(item.split)
     torn = natural_order(group for group, splits in where.items() if len(splits) > 1)
     if torn:
-        yield Finding("hurts", f"{_count(len(torn), 'group')} in more than one split: {_some(torn)}.")
+        yield Finding("hurts", f"{count(len(torn), 'group')} in more than one split: {some(torn)}.")
+
+
+def _wording(modality: str, names: Sequence[str], facts: Sequence[Facts]) -> Iterator[Finding]:
+    if modality == "text":
+        yield from (Finding("note", sentence) for sentence in oddities(names, facts))
 
 
 def _known(target: Target, answers: Sequence[Answer | None]) -> Iterator[Finding]:
@@ -349,32 +360,23 @@ def _sizes(classes: dict[str, dict[str, int]], parts: dict[str, int], noun: str)
     single = [label for label, total in totals.items() if total == 1]
     if single:
         yield Finding(
-            "hurts", f"{_count(len(single), 'class', 'classes')} with a single item: {_some(single)}."
+            "hurts", f"{count(len(single), 'class', 'classes')} with a single item: {some(single)}."
         )
     small = [f"{label} ({total})" for label, total in totals.items() if 1 < total < _SMALL_CLASS]
     if small:
-        what = _count(len(small), noun, many)
-        yield Finding("note", f"{what} with fewer than {_SMALL_CLASS} items: {_some(small)}.")
+        what = count(len(small), noun, many)
+        yield Finding("note", f"{what} with fewer than {_SMALL_CLASS} items: {some(small)}.")
     for split in SPLITS:
         missing = [
             label for label, counts in classes.items() if split not in counts and UNDECIDED not in counts
         ]
         if split in parts and missing:
-            what = _count(len(missing), noun, many)
+            what = count(len(missing), noun, many)
             severity = "hurts" if split == "train" else "note"
-            yield Finding(severity, f"{what} missing in {split}: {_some(missing)}.")
+            yield Finding(severity, f"{what} missing in {split}: {some(missing)}.")
     imbalance = max(totals.values()) / min(totals.values())
     if imbalance > _EXTREME_IMBALANCE:
         largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
         sizes = f"{largest} has {totals[largest]:,} items, {smallest} {totals[smallest]:,}"
         severity = "hurts" if noun == "class" else "note"  # most labels are rare, by their nature
         yield Finding(severity, f"The {many} are extremely uneven: {sizes}.")
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

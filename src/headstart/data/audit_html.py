@@ -190,8 +190,10 @@ def _shapes(audit: Audit) -> list[Markup]:
     ]
     numbers = pages.table(["", *next(iter(quantiles.values()))], rows, "Quantiles")
     if "width" not in quantiles:
-        sizes = [shape[0] for shape in audit.shapes]
-        return [_histogram(sizes, "size", numbers)]
+        axis = "words" if "words" in quantiles else next(iter(quantiles))
+        place = list(quantiles).index(axis)
+        sizes = [shape[place] for shape in audit.shapes]
+        return [_histogram(sizes, axis, numbers)]
     pairs = np.array([shape for shape in audit.shapes if len(shape) == 2], float)
     ratios = (pairs[:, 0] / np.maximum(pairs[:, 1], 1)).tolist()
     return [

@@ -13,10 +13,11 @@ from headstart.data.items import Dataset, Item
 from headstart.data.splits import settle_splits
 from headstart.fitting.gathering import Gathered
 from headstart.fitting.targets import answer_labels, labelled
+from headstart.modalities import modality
 from headstart.transfer.features import Features
 from headstart.transfer.selection import Labelled
 
-# Two pictures with near-equal perceptual hashes are taken for the same only if the backbone agrees.
+# Two items with near-equal fingerprints are taken for the same only if the backbone agrees.
 _SAME_COSINE = 0.9
 
 Indices = NDArray[np.int64]
@@ -120,7 +121,9 @@ def duplicates(gathered: Gathered) -> list[Duplicate]:
     """Return the items that are the same: by their bytes, or by fingerprint and features."""
     digests = [facts.digest for facts in gathered.facts]
     prints = [facts.fingerprint for facts in gathered.facts]
-    pairs = find_duplicates(digests, prints, [item.split for item in gathered.dataset])
+    dataset = gathered.dataset
+    near = modality(dataset.modality).near
+    pairs = find_duplicates(digests, prints, [item.split for item in dataset], distance=near)
     if not any(pair.kind == "near" for pair in pairs):
         return pairs
     pooled = gathered.features.pool(gathered.features.X)

@@ -30,6 +30,7 @@ class ImageModality:
     noun = "pictures"
     default_backbone = "efficientnet_lite0"
     version = 1
+    near = 4
 
     def read(self, source: Source) -> bytes | NDArray[np.uint8]:
         """Return a picture's encoded bytes, or the array it is given as."""

@@ -20,9 +20,13 @@ MOST_BYTES = 64 << 20
 """A larger file is refused before it is read."""
 
 _SAMPLE = 100_000
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
+_CONTROLS = re.compile("[\x00-\x07\x0e-\x1f\x7f\ufeff\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
+# A typewriter underlines by going back: "_\\bS".
+_OVERSTRUCK = re.compile("[^\\n]?\\x08")
+# Windows-1252 that somebody read as Latin-1 has its quotes and dashes among the control characters.
+_MISREAD = re.compile("[\x80-\x9f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_MOST_CONTROLS = 0.02
+_MOST_CONTROLS = 0.05
 _MOST_UNREADABLE = 0.1
 _DOCUMENTS = {b"%PDF-": "a PDF", b"{\\rtf": "an RTF document"}  # mostly of printable characters
 _BINARY = {
@@ -200,5 +204,6 @@ def _named(data: bytes, signs: Mapping[bytes, str]) -> str | None:
 
 def _clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\u2029", "\n\n")
-    text = unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text))
-    return _CONTROLS.sub("", text.replace("\x0b", " ").replace("\x0c", "\n").replace("\x85", "\n"))
+    text = _OVERSTRUCK.sub("", text).replace("\x0b", " ").replace("\x0c", "\n")
+    text = _MISREAD.sub(lambda match: match[0].encode("latin-1").decode("cp1252", "ignore"), text)
+    return unicodedata.normalize("NFC", _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text)))

@@ -25,7 +25,8 @@ _ATTRIBUTION = re.compile(
 )
 _SPEAKER = re.compile(r"@|^On .*\d|\barticle\b")
 _ORIGINAL = re.compile(r"[ \t]*-{2,} ?original message ?-{2,}[ \t]*", re.I)
-_RULE = re.compile(r"[ \t]*(?:-{2,}|[-_=~*+#]{3,})[ \t]*")
+_MARK = re.compile(r"--[ \t]*")
+_RULE = re.compile(r"[ \t|]*(?:-{2,}|[-_=~*+#]{3,})[ \t|]*")
 _CONTACT = re.compile(
     r"[\w.+-]+@[\w-]+\.|https?://|www\.|\b(?:tel|phone|fax|voice|email|e-mail)\b|\(?\d{3}\)?[- /]\d{3}", re.I
 )
@@ -134,7 +135,9 @@ def _without_quotes(text: str) -> str:
 def _without_signature(text: str) -> str:
     lines = text.rstrip().split("\n")
     first = max(1, len(lines) - _MOST_SIGNATURE - 1)
-    rule = next((n for n in range(len(lines) - 1, first - 1, -1) if _RULE.fullmatch(lines[n])), None)
+    marks = [n for n in range(first, len(lines)) if _MARK.fullmatch(lines[n])]
+    rules = [n for n in range(len(lines) - 1, first - 1, -1) if _RULE.fullmatch(lines[n])]
+    rule = next(iter(marks or rules), None)
     if rule is not None:
         return "\n".join(lines[:rule]).rstrip()
     gap = next((n for n in range(len(lines) - 1, first - 1, -1) if not lines[n].strip()), None)

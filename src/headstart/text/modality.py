@@ -26,6 +26,7 @@ class TextModality:
     noun = "texts"
     default_backbone = "minilm-l6"
     version = 1
+    near = 6
 
     def read(self, source: Source) -> bytes:
         """Return a text's bytes; a str is the text itself, a Path a file with it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 # Thai, Lao, Burmese, Khmer, kana and Han put no blanks between words: each character counts as one.
 _SPACELESS = (
@@ -66,10 +67,15 @@ def script(text: str) -> str:
     sample = text[:_SAMPLE]
     if sample.isascii():
         return "Latin" if any(map(str.isalpha, sample)) else "no letters"
-    found = Counter(unicodedata.name(char, "?").partition(" ")[0] for char in sample if char.isalpha())
+    found = Counter(_of(char) for char in sample if char.isalpha())
     if not found:
         return "no letters"
     if found["HIRAGANA"] + found["KATAKANA"]:
         found["HIRAGANA"] += found.pop("CJK", 0)  # Japanese is written in both
     best = found.most_common(1)[0][0]
     return _SCRIPTS.get(best, best.capitalize())
+
+
+@lru_cache(10_000)
+def _of(char: str) -> str:
+    return unicodedata.name(char, "?").partition(" ")[0]
