@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from headstart.images.augmentation import Augmentation as Augmentation
     from headstart.images.augmentation import preset as augmentation
     from headstart.process import tune_process as tune_process
+    from headstart.retrieval.index import SearchIndex as SearchIndex
+    from headstart.searching import build_index as build_index
+    from headstart.searching import open_index as open_index
     from headstart.studies import Study as Study
     from headstart.training.plan import HEAD as HEAD
     from headstart.training.plan import Phase as Phase
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "augmentation": ("headstart.images.augmentation", "preset"),
     "Study": ("headstart.studies", "Study"),
+    "SearchIndex": ("headstart.retrieval.index", "SearchIndex"),
     "Settings": ("headstart.training.plan", "Settings"),
     "Plan": ("headstart.training.plan", "Plan"),
     "Phase": ("headstart.training.plan", "Phase"),
@@ -55,6 +59,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
+    "build_index": ("headstart.searching", "build_index"),
     "data": ("headstart.data", None),
     "distill": ("headstart.fitting.distilling", "distill"),
     "ensemble": ("headstart.fitting.ensembles", "ensemble"),
@@ -64,6 +69,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "fit": ("headstart.fitting", "fit"),
     "fit_ensemble": ("headstart.fitting.ensembles", "fit_ensemble"),
     "load": ("headstart.artefact", "load"),
+    "open_index": ("headstart.searching", "open_index"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
     "tune": ("headstart.tuning.search", "tune"),
@@ -78,10 +84,12 @@ __all__ = [
     "Model",
     "Phase",
     "Plan",
+    "SearchIndex",
     "Settings",
     "Study",
     "augmentation",
     "backbones",
+    "build_index",
     "data",
     "distill",
     "ensemble",
@@ -91,6 +99,7 @@ __all__ = [
     "fit",
     "fit_ensemble",
     "load",
+    "open_index",
     "plan",
     "rank_backbones",
     "tune",

@@ -19,10 +19,12 @@ from headstart.cli import (
     evaluate,
     export,
     fit,
+    index,
     inspect,
     plan,
     predict,
     recipe,
+    search,
     tune,
 )
 
@@ -58,6 +60,8 @@ for command in (
     evaluate,
     predict,
     compare,
+    index,
+    search,
     export,
     distill,
     diagnose,
