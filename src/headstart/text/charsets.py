@@ -33,7 +33,7 @@ def characters(data: bytes) -> tuple[str, str]:
     Latin-1 has them) is that, and charset-normalizer chooses among the encodings in use for the rest.
 
     Args:
-        data: The bytes; a last character may be cut off.
+        data: The bytes.
 
     Returns:
         text: The characters.
@@ -51,8 +51,7 @@ def characters(data: bytes) -> tuple[str, str]:
     if silent := _without_mark(data):
         return data.decode(silent, "replace"), "UTF-16"
     try:
-        # Not final: a text that was cut may end inside a character.
-        return codecs.getincrementaldecoder("utf-8")().decode(data), "UTF-8"
+        return data.decode("utf-8"), "UTF-8"
     except UnicodeDecodeError as error:
         mixed = data.decode("utf-8", "surrogateescape")
         strays = len(_ESCAPED.findall(mixed))

@@ -194,7 +194,7 @@ def _refuse_binary(text: str, data: bytes) -> None:
     sample = text[:_SAMPLE]
     if len(_CONTROLS.findall(sample)) > _MOST_CONTROLS * len(sample):
         raise DecodeError("a text", _named(data, _BINARY) or "bytes that are no text", _AS_TEXT)
-    if sample.count("\ufffd") > _MOST_UNREADABLE * len(sample):
+    if sample.count("\ufffd") > max(3, _MOST_UNREADABLE * len(sample)):
         raise DecodeError("a text", "characters that cannot be read in any known encoding", _AS_TEXT)
 
 
