@@ -55,7 +55,8 @@ def strip_email(text: str) -> str:
         "I don't."
     """
     for strip in (_without_headers, _without_quotes, _without_signature):
-        text = strip(text) or text
+        left = strip(text)
+        text = left if left.strip() else text
     return text.strip("\n")
 
 
