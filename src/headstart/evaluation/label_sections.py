@@ -6,7 +6,16 @@ import numpy as np
 
 from headstart.evaluation.charts import curve_chart
 from headstart.evaluation.label_metrics import LabelMistake, LabelsEvaluation
-from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent, tried
+from headstart.evaluation.sections import (
+    WHAT_SPLITS_ARE,
+    ReportInput,
+    Section,
+    data,
+    item_map,
+    making,
+    percent,
+    tried,
+)
 from headstart.figures import chart, plot
 from headstart.pages import (
     ACCENT,
@@ -169,5 +178,5 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return "On which data", [table(columns, rows)]
 
 
-SECTIONS: tuple[Section, ...] = (each_label, surprises, splits, tried, data, making)
+SECTIONS: tuple[Section, ...] = (each_label, surprises, item_map, splits, tried, data, making)
 """The sections in the order in which people want to know."""

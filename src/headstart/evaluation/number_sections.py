@@ -7,7 +7,16 @@ import math
 import numpy as np
 
 from headstart.evaluation.number_metrics import NumberEvaluation
-from headstart.evaluation.sections import WHAT_SPLITS_ARE, ReportInput, Section, data, making, percent, tried
+from headstart.evaluation.sections import (
+    WHAT_SPLITS_ARE,
+    ReportInput,
+    Section,
+    data,
+    item_map,
+    making,
+    percent,
+    tried,
+)
 from headstart.figures import chart, plot
 from headstart.pages import (
     ACCENT,
@@ -188,5 +197,5 @@ def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return "On which data", [table([*columns, "what it is"], rows)]
 
 
-SECTIONS: tuple[Section, ...] = (agreement, surprises, splits, tried, data, making)
+SECTIONS: tuple[Section, ...] = (agreement, surprises, item_map, splits, tried, data, making)
 """The sections in the order in which people want to know."""

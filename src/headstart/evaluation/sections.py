@@ -37,6 +37,7 @@ from headstart.pages import (
     side_by_side,
     table,
 )
+from headstart.retrieval.maps import ItemMap, map_section
 
 _SHOWN_LOSSES = 24
 _SHOWN_ISSUES = 24
@@ -65,6 +66,7 @@ class ReportInput:
         committee: The members of the model, alone and together. Defaults to None.
         distilled: The model beside its teacher. Defaults to None: it had none.
         glimpse: Shows an item by its name: a small JPEG, the beginning of a text, or None. Defaults to None.
+        places: Makes the map of the items, in a second or two, when the page is written. Defaults to None.
     """
 
     title: str
@@ -82,6 +84,7 @@ class ReportInput:
     committee: Committee | None = None
     distilled: Distilled | None = None
     glimpse: Callable[[str], Glimpse | None] | None = None
+    places: Callable[[], ItemMap | None] | None = None
 
     @property
     def split(self) -> str:
@@ -315,6 +318,11 @@ def teacher(report: ReportInput) -> tuple[str, list[Markup]] | None:
     return distillation_section(report.distilled)
 
 
+def item_map(report: ReportInput) -> tuple[str, list[Markup]] | None:
+    """Where the items lie by their features."""
+    return None if report.places is None else map_section(report.places(), report.noun)
+
+
 def tried(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """What was tried on the way to the model, with training curves."""
     return trials_section(report.trials)
@@ -340,6 +348,7 @@ SECTIONS: tuple[Section, ...] = (
     confidence,
     surprises,
     labels,
+    item_map,
     splits,
     members,
     tried,

@@ -13,7 +13,7 @@ from headstart import backbones
 from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
 from headstart.backbones.card import Verbatim
-from headstart.data.items import Dataset, in_words
+from headstart.data.items import Answer, Dataset, in_words
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.errors import DecodeError, OptionError
 from headstart.evaluation.label_errors import LabelIssue, find_label_issues
@@ -28,6 +28,7 @@ from headstart.fitting.views import members_of
 from headstart.modalities import modality
 from headstart.pages import Glimpse
 from headstart.progress import Say
+from headstart.retrieval.maps import ItemMap, sample
 from headstart.transfer.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
         duplicates=arrangement.duplicates,
         label_issues=_label_issues(made),
         glimpse=glimpses(dataset),
+        places=_places(made),
     )
     return Report(content, tuple({"path": item.name, "label": in_words(item.answer)} for item in dataset))
 
@@ -261,6 +263,30 @@ def _label_issues(made: Candidate) -> Sequence[LabelIssue]:
         own.answers(fitted.selection.logits),
         names=[made.gathered.dataset.items[n].name for n in refit],
     )
+
+
+def _places(made: Candidate) -> Callable[[], ItemMap | None] | None:
+    """Return what makes the map of a sample of the items from the fit's features; None without features."""
+    features, items = made.gathered.features, made.gathered.dataset.items
+    if features.X.shape[1] == 0:
+        return None
+    shown = sample(len(items))
+    part = features.take(shown)
+    vectors = part.pool(np.asarray(part.X, np.float32))
+    answers = [items[n].answer for n in shown]
+    return lambda: ItemMap.of(vectors, _map_labels(answers), total=len(items))
+
+
+def _map_labels(answers: Sequence[Answer | None]) -> list[str]:
+    """Return what a dot is called: its class, its labels, or for numbers the quarter that it is in."""
+    if not isinstance(answers[0], float):
+        return [in_words(answer) for answer in answers]
+    numbers = np.array(answers, np.float64)
+    places = np.searchsorted(np.quantile(numbers, (0.25, 0.5, 0.75)), numbers)
+    return [
+        ("1 lowest quarter", "2 below the median", "3 above the median", "4 highest quarter")[n]
+        for n in places
+    ]
 
 
 def glimpses(dataset: Dataset) -> Callable[[str], Glimpse | None]:

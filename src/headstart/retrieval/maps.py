@@ -23,7 +23,7 @@ MOST = 1_000
 """A map shows so many items at most: more would be slow to make and no easier to read."""
 _FEWEST = 8
 _COMPONENTS = 50  # what t-SNE looks at; the paper reduces to 30 first
-_PERPLEXITY, _STEPS = 30.0, 500
+_PERPLEXITY, _STEPS = 30.0, 400
 _NEAR = 10
 _NAMED, _LISTED = 24, 200
 # Colours that can be told apart on light and on dark paper; after ten labels the shape changes.
@@ -77,6 +77,7 @@ def tsne(vectors: NDArray[np.float32], seed: int = 0) -> Points:
         van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     if len(vectors) < _FEWEST:
         raise OptionError(f"at least {_FEWEST} vectors for a map", str(len(vectors)), "use pca")
@@ -85,8 +86,23 @@ def tsne(vectors: NDArray[np.float32], seed: int = 0) -> Points:
         return reduced[:, :2]
     perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
     made = TSNE(2, perplexity=perplexity, max_iter=_STEPS, init="pca", random_state=seed)
-    points: Points = made.fit_transform(reduced).astype(np.float64)
+    with threadpool_limits(
+        1
+    ):  # its threads wait for each other in a busy loop: slower wherever cores are shared
+        points: Points = made.fit_transform(reduced).astype(np.float64)
     return points
+
+
+def sample(count: int, most: int = MOST, seed: int = 0) -> NDArray[np.int64]:
+    """Return the ascending positions of the items that a map shows: all, or of too many a random sample.
+
+    Example:
+        >>> len(sample(5)), len(sample(20_000))
+        (5, 1000)
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +125,15 @@ class ItemMap:
 
     @classmethod
     def of(
-        cls, vectors: NDArray[np.float32], labels: Sequence[str], seed: int = 0, most: int = MOST
+        cls, vectors: NDArray[np.float32], labels: Sequence[str], seed: int = 0, total: int | None = None
     ) -> ItemMap | None:
         """Make the maps.
 
         Args:
-            vectors: One for each item, float32 [n, d].
+            vectors: One for each item to be shown, float32 [n, d]; see `sample`.
             labels: What each item is, str.
-            seed: For the sample and for t-SNE, int. Defaults to 0.
-            most: How many items to show, int: of more a sample. Defaults to 1,000.
+            seed: For t-SNE, int. Defaults to 0.
+            total: How many items there are of which these are a sample, int. Defaults to None: these.
 
         Returns:
             The maps; None where there are fewer than 8 items, or all are alike.
@@ -128,19 +144,13 @@ class ItemMap:
             >>> found.tsne.shape
             (20, 2)
         """
-        total = len(labels)
-        if total > most:
-            kept = np.sort(np.random.default_rng(seed).choice(total, most, replace=False))
-        else:
-            kept = np.arange(total)
-        shown = np.asarray(vectors[kept], np.float32)
-        if len(shown) < _FEWEST or not np.ptp(shown, axis=0).any():
+        names = tuple(labels)
+        directions = unit(vectors)
+        if len(names) < _FEWEST or not np.ptp(directions, axis=0).any():
             return None
-        names = [labels[n] for n in kept]
-        directions = unit(shown)
         positions = exact(directions, directions, _NEAR + 1)[0]
         near = (tuple(names[m] for m in line if m != n)[:_NEAR] for n, line in enumerate(positions.tolist()))
-        return cls(tuple(names), pca(shown), tsne(shown, seed), tuple(near), total)
+        return cls(names, pca(directions), tsne(directions, seed), tuple(near), total or len(names))
 
     def alike(self) -> dict[str, tuple[int, float, str | None]]:
         """Return for each label: items, share of near items of the same label, the most frequent other."""
@@ -172,7 +182,8 @@ def map_section(found: ItemMap | None, noun: str = "items") -> tuple[str, list[M
     )
     words = (
         f"Each dot is one of the {noun}, placed by its features: near dots look alike to the network. "
-        f"t-SNE keeps neighbours together; principal components keep large distances.{sample}"
+        f"t-SNE keeps neighbours together; principal components keep large distances.{sample} "
+        "Both have the same colours."
     )
     rows: list[list[Cell]] = [
         [label, count, bar(share, f"{share:.2f}"), other]
@@ -184,25 +195,25 @@ def map_section(found: ItemMap | None, noun: str = "items") -> tuple[str, list[M
     mean = sum(count * share for count, share, _ in alike.values()) / len(found.labels)
     said = f"{100 * mean:.0f} % of the {_NEAR} nearest of a dot have its label."
     pictures = (
-        _draw(found, found.tsne, "t-SNE", said, listed),
-        _draw(found, found.pca, "Principal components", said, listed),
+        _draw(found, found.tsne, "t-SNE", said, listed, named=True),
+        _draw(found, found.pca, "Principal components", said, listed, named=False),
     )
     return f"Map of the {noun}", [paragraph(words, quiet=True), side_by_side(*pictures), paragraph(said)]
 
 
-def _draw(found: ItemMap, points: Points, method: str, said: str, listed: Markup) -> Markup:
+def _draw(found: ItemMap, points: Points, method: str, said: str, listed: Markup, *, named: bool) -> Markup:
     figure, axes = plot(5.4, 4.6)
     axes.grid(False)
     axes.set(xticks=[], yticks=[], xlabel=method)
     labels = natural_order(found.labels)
     own = np.array([labels.index(label) for label in found.labels])
-    size = float(np.clip(3_000 / len(points), 6, 30))
+    size = float(np.clip(6_000 / len(points), 12, 30))
     for number in range(len(labels)):
         colour = _COLOURS[number % len(_COLOURS)]
         shape = _SHAPES[number // len(_COLOURS) % len(_SHAPES)]
         places = points[own == number]
         axes.scatter(places[:, 0], places[:, 1], s=size, c=colour, marker=shape, alpha=0.75, linewidths=0)
-    if 1 < len(labels) <= _NAMED:
+    if named and 1 < len(labels) <= _NAMED:
         _name(axes, points, own, labels)
     alt = f"{method} map of {len(points):,} dots with {len(labels)} labels. {said}"
     return chart(figure, alt, listed)
