@@ -50,6 +50,7 @@ TargetOption = Annotated[
     ),
 ]
 PathColumn = Annotated[str, typer.Option(help="Manifest column with the path.")]
+TextColumn = Annotated[str, typer.Option(help="Manifest column with the text itself.")]
 LabelColumn = Annotated[str, typer.Option(help="Manifest column with the label.")]
 GroupColumn = Annotated[
     str, typer.Option(help="Manifest column with the group: groups never straddle a split.")
@@ -77,6 +78,7 @@ def console(as_json: bool) -> Console:
 def open_data(
     path: Path,
     path_column: str,
+    text_column: str,
     label_column: str,
     group_column: str,
     fold_column: str,
@@ -89,6 +91,7 @@ def open_data(
         path,
         target=target,
         path_column=path_column,
+        text_column=text_column,
         label_column=label_column,
         group_column=group_column,
         fold_column=fold_column,

@@ -21,6 +21,7 @@ def run(
         typer.Option(help="Which part. Default: test where there is one."),
     ] = None,
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -31,7 +32,7 @@ def run(
     from headstart.artefact import load
     from headstart.fitting import compare_models
 
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    dataset = common.open_data(data, path_column, text_column, label_column, group_column, fold_column)
     found = compare_models(
         load(first), load(second), dataset, names=(first.stem, second.stem), split=split, seed=seed
     )

@@ -52,6 +52,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --run.")] = False,
     engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -74,7 +75,9 @@ def run(
         raise OptionError("a place of its own for the student", "the teacher's", "name another folder")
     check_place(output)
     loaded = load(teacher)
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, "label")
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, "label"
+    )
     model = distill(
         loaded,
         dataset,

@@ -25,6 +25,7 @@ def run(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Also write the report, one HTML page.")] = None,
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -39,7 +40,9 @@ def run(
     from headstart.fitting import evaluate_model
 
     loaded = load(model)
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, loaded.target)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, loaded.target
+    )
     found = evaluate_model(loaded, dataset, split=split, seed=seed, say=common.tell)
     evaluation = next(iter(found.evaluations.values()))
     figures = evaluation.to_json()

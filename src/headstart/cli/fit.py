@@ -66,6 +66,7 @@ def run(
         bool, typer.Option("--resume", help="Go on with a training that was cut off, in OUTPUT.run.")
     ] = False,
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -83,7 +84,9 @@ def run(
     from headstart.fitting.ensembles import fit_ensemble
 
     started = time.monotonic()
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, target
+    )
     if review is not None and dataset.target != "label":
         fix = "leave --review out"
         raise OptionError("items with one label each, to review labels", f"the target {dataset.target}", fix)

@@ -30,6 +30,7 @@ def run(
     ] = False,
     engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -43,7 +44,7 @@ def run(
     from headstart.searching import build_index
 
     started = time.monotonic()
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column)
+    dataset = common.open_data(data, path_column, text_column, label_column, group_column, fold_column)
     index = build_index(
         dataset,
         backbone=backbone,

@@ -35,6 +35,7 @@ def run(
         ),
     ] = None,
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -51,7 +52,9 @@ def run(
     from headstart.transfer.store import FeatureStore
 
     place = _place(augment, output, html)
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, target
+    )
     with FeatureStore() as store:
         facts = examine(dataset, store)
     found = audit(dataset, facts, distance=modality(dataset.modality).near)

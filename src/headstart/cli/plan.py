@@ -37,6 +37,7 @@ def run(
     backbone: common.BackboneOption = None,
     engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -58,7 +59,9 @@ def run(
     if len(given) > 1:
         raise OptionError("one of --plan and --backbones", " and ".join(given), "leave one out")
     shown = None if plan is None else _checked(plan, backbone, offline)
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, target
+    )
     if backbones is not None:
         return _ranked(dataset, backbones.split(","), engine, seed, offline, json)
     if shown is None:

@@ -58,6 +58,7 @@ def run(
     target: common.TargetOption = None,
     engine: common.EngineOption = "auto",
     path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
@@ -75,7 +76,9 @@ def run(
     from headstart.tuning.search import PAGE, PLAN, tune
 
     started = time.monotonic()
-    dataset = common.open_data(data, path_column, label_column, group_column, fold_column, target)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, target
+    )
     if output is not None:
         check_place(output)
     folder = study or Path(f"{data.resolve().stem}.study")

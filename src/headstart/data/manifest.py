@@ -123,7 +123,7 @@ class _Reader:
         source = text if self.is_text else path or self._column("path", "id")
         if source is None:
             wanted = columns.path if columns.path == columns.text else f"{columns.path}' or '{columns.text}"
-            raise self._missing(wanted, "--path-column")
+            raise self._missing(wanted, "--path-column", "--text-column")
         self.source = source
         self.label = self._label(columns.label)
         self.optional = {
@@ -199,9 +199,10 @@ class _Reader:
             return others[0]
         raise self._missing(name, "--label-column")
 
-    def _missing(self, name: str, option: str) -> DataError:
+    def _missing(self, name: str, *options: str) -> DataError:
         have = ", ".join(self.table.columns) or "no column"
-        fix = f"rename a column, or name it with {option} ({option[2:].replace('-', '_')}=)"
+        ways = " or ".join(f"{option} ({option[2:].replace('-', '_')}=)" for option in options)
+        fix = f"rename a column, or name it with {ways}"
         return DataError(f"a column '{name}' in '{self.table.path.name}'", f"the columns {have}", fix)
 
 
