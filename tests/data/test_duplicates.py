@@ -166,6 +166,7 @@ def test_what_remains_leaks_nothing(made: Any) -> None:
         assert members[0] not in leaks.repeats
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda p: p[0] != p[1]), max_size=12))
 def test_clusters_are_the_connected_components(edges: list[tuple[int, int]]) -> None:
     scipy = pytest.importorskip("scipy.sparse")
