@@ -19,11 +19,11 @@ from headstart.retrieval.neighbours import exact, unit
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST = 1_000
+MOST = 600
 """A map shows so many items at most: more would be slow to make and no easier to read."""
 _FEWEST = 8
 _COMPONENTS = 50  # what t-SNE looks at; the paper reduces to 30 first
-_PERPLEXITY, _STEPS = 30.0, 400
+_PERPLEXITY, _STEPS = 30.0, 500
 _NEAR = 10
 _NAMED, _LISTED = 24, 200
 # Colours that can be told apart on light and on dark paper; after ten labels the shape changes.
@@ -98,7 +98,7 @@ def sample(count: int, most: int = MOST, seed: int = 0) -> NDArray[np.int64]:
 
     Example:
         >>> len(sample(5)), len(sample(20_000))
-        (5, 1000)
+        (5, 600)
     """
     if count <= most:
         return np.arange(count)
