@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,30 +88,50 @@ def rows(text: str, spec: Tokens) -> list[Ids]:
     """
     if spec.sentences:
         return [by_sentence(text, spec, tokenizer(spec.tokenizer))]
-    passages = list(_passages(text, spec))
-    if len(passages) > spec.rows:
-        places = np.linspace(0, len(passages) - 1, spec.rows).round().astype(int)
-        passages = [passages[place] for place in places]
-    return [_filled(passage, spec) for passage in passages]
-
-
-def _passages(text: str, spec: Tokens) -> Iterator[list[int]]:
-    """Yield the token numbers of passages of equal length, with the special tokens around each."""
     encoder = tokenizer(spec.tokenizer)
-    around = encoder.encode("").ids
     ids = encoder.encode(text, add_special_tokens=False).ids
-    room = spec.size - len(around)
-    count = max(1, -(-len(ids) // room))
+    start, end = _around(encoder)
+    return [_filled([*start, *ids[part], *end], spec, spec.pad) for part in _parts(len(ids), spec, encoder)]
+
+
+def starts(text: str, spec: Tokens) -> list[Ids]:
+    """Return where in a text the tokens of its passages begin: what belongs to `rows`, token by token.
+
+    Args:
+        text: The text.
+        spec: What the network expects, passages.
+
+    Returns:
+        For each of the `rows`, int32 of the same length: the place of each token's first character, −1 for
+        special tokens and padding.
+    """
+    encoder = tokenizer(spec.tokenizer)
+    places = [place for place, _ in encoder.encode(text, add_special_tokens=False).offsets]
+    start, end = ([-1] * len(ids) for ids in _around(encoder))
+    return [_filled([*start, *places[part], *end], spec, -1) for part in _parts(len(places), spec, encoder)]
+
+
+def _around(encoder: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special tokens before and behind each passage."""
+    ids = encoder.encode("").ids
+    return ids[: len(ids) // 2], ids[len(ids) // 2 :]
+
+
+def _parts(tokens: int, spec: Tokens, encoder: Tokenizer) -> list[slice]:
+    """Return which tokens of a text are in which passage."""
+    room = spec.size - sum(map(len, _around(encoder)))
+    count = max(1, -(-tokens // room))
     # Of equal length, so that the last one is no leftover of three words with the weight of the others.
-    step = -(-len(ids) // count) if ids else 0
-    start, end = around[: len(around) // 2], around[len(around) // 2 :]
-    for number in range(count):
-        yield [*start, *ids[number * step : (number + 1) * step], *end]
+    step = -(-tokens // count)
+    kept: Sequence[int] = range(count)
+    if count > spec.rows:
+        kept = np.linspace(0, count - 1, spec.rows).round().astype(int).tolist()
+    return [slice(number * step, (number + 1) * step) for number in kept]
 
 
-def _filled(passage: list[int], spec: Tokens) -> Ids:
+def _filled(passage: list[int], spec: Tokens, nothing: int) -> Ids:
     length = min(spec.size, max(MULTIPLE, -(-len(passage) // MULTIPLE) * MULTIPLE))
-    row = np.full(max(length, len(passage)), spec.pad, np.int32)
+    row = np.full(max(length, len(passage)), nothing, np.int32)
     row[: len(passage)] = passage
     return row
 
