@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -304,10 +304,11 @@ class MiddlePool(nn.Module):
 
 
 class Depths(nn.Module):
-    """The pooled outputs of all blocks of a backbone, side by side: every depth in one pass.
+    """The pooled outputs of the blocks of a backbone, side by side: every depth in one pass.
 
     Args:
         backbone: The network, which is shared, not copied.
+        names: Of which blocks, in order. Defaults to None: of all.
 
     Example:
         >>> import headstart as hs
@@ -316,13 +317,15 @@ class Depths(nn.Module):
         slice(32, 48, None)
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, names: Sequence[str] | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.columns: dict[str, slice] = {}
         """Where each block's pooled output is in a row, {name: slice}."""
         start = 0
         for name, width in backbone.widths().items():
+            if names is not None and name not in names:
+                continue
             self.columns[name] = slice(start, start + width)
             start += width
         self.width = start
@@ -333,7 +336,8 @@ class Depths(nn.Module):
         parts = []
         for name, block in self.backbone.blocks.items():
             x = block(x)
-            parts.append(self.backbone.pooled(name, x))
+            if name in self.columns:
+                parts.append(self.backbone.pooled(name, x))
         return torch.cat(parts, 1)
 
 

@@ -88,7 +88,7 @@ def kind_of(fitted: Fitted) -> str:
     """Return what was fitted, in words: "linear", or what a stack is made of."""
     views: dict[str, float] = fitted.plan.get("views", {})
     if views:
-        return " and ".join(f"linear on {name}" for name, weight in views.items() if weight > 0)
+        return " and ".join(f"linear on {name}" for name in views)
     return str(getattr(fitted.head, "kind", "linear"))
 
 

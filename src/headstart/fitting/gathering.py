@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +17,25 @@ from headstart.backbones.catalogue import CARDS, cached_tokenizer
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Problem, Target
 from headstart.engines.choosing import Choice, Engine, choose
-from headstart.engines.precision import Precision
+from headstart.engines.precision import POOLED, Precision
 from headstart.errors import DataError, DecodeError, OptionError
 from headstart.files import digest_json
 from headstart.fitting.targets import require_two_answers
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.features import Features
-from headstart.transfer.passes import examine, extract
+from headstart.transfer.passes import Output, examine, extract
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from headstart.backbones.backbone import Backbone
 
 _QUANTISE_ON = 200
+UPPER = 4
+"""So many of a text encoder's last blocks are looked at: what a text is about is told best by the last, how
+it is meant often by one before (sentiment of 1,250 reviews by MiniLM: layer 4 .834, layer 6 .781)."""
 _OTHER = "choose another one: headstart backbones list"
 
 
@@ -46,6 +51,8 @@ class Gathered:
         engine: What the features depend on beside the weights, {str: str}.
         computed: How many items went through the network; the store knew the rest, int.
         cut: Whether late blocks were cut off, so that the features leave an earlier one. Defaults to False.
+        depths: Of a text encoder also the features of the blocks before the last, by block, the last one's
+            included. Defaults to none.
     """
 
     dataset: Dataset
@@ -55,6 +62,7 @@ class Gathered:
     engine: dict[str, str]
     computed: int
     cut: bool = False
+    depths: Mapping[str, Features] = field(default_factory=dict)
 
     def answering_precision(self, *, trained: bool) -> Precision | None:
         """Return what the model answers in: as its features were computed; a trained network never in int8.
@@ -165,16 +173,29 @@ def gather(
         card = _without_mail(card)
     if isinstance(card.preprocess, Verbatim):
         return _described(dataset, store, card, say, progress)
+    upper = card.blocks[-UPPER:] if isinstance(card.preprocess, Tokens) and not is_cut else ()
+    output = Output("upper", len(upper) * card.features, "float16") if upper else None
+
+    def network() -> nn.Module:
+        from headstart.backbones.backbone import Depths
+
+        return Depths(load(), upper) if upper else load()
+
     choice = choose(
         card,
-        load,
+        network,
         engine=engine,
         precision=precision,
         calibration=lambda: _calibration_inputs(dataset, card),
+        outputs=("upper",) if upper else POOLED,
     )
-    result = extract(dataset, store, card, choice.key, choice.start, progress=progress)
+    result = extract(dataset, store, card, choice.key, choice.start, output=output, progress=progress)
     rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
     found = _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
+    if upper:
+        parts = np.split(found.features.X, len(upper), axis=1)
+        depths = {block: replace(found.features, X=part) for block, part in zip(upper, parts, strict=True)}
+        found = replace(found, features=depths[upper[-1]], depths=depths)
     return replace(found, cut=is_cut)
 
 

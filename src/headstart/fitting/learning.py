@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from headstart.fitting.arranging import Arrangement
 from headstart.fitting.gathering import Gathered
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
 from headstart.fitting.targets import require_variety
+from headstart.fitting.views import view_plan
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, select
@@ -26,7 +27,7 @@ from headstart.transfer.source_head import (
     select_start,
     start_choices,
 )
-from headstart.transfer.stacking import Stacked, StackedHead, select_view
+from headstart.transfer.stacking import StackedHead, select_view
 
 if TYPE_CHECKING:
     from headstart.fitting.views import AnyHead
@@ -74,7 +75,7 @@ def learn(
     class_weight: str | None,
     seed: int,
     start: SourceStart | None = None,
-    views: Mapping[str, Labelled] | None = None,
+    views: Mapping[str, Sequence[Labelled]] | None = None,
 ) -> Fitted:
     """Choose, check and fit the head on cached features, or on the best of several views of the items."""
     data = arrangement.data
@@ -114,10 +115,7 @@ def learn(
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
     if isinstance(data, Started):
         plan["head_start"] = SOURCE
-    if isinstance(data, Stacked):
-        plan["views"] = dict(zip(views or (), data.weights, strict=True))
-    elif views:
-        plan["backbone"] = next(name for name, view in views.items() if view is data)
+    plan |= view_plan(data)
     on_train = _on_features(checked)
     return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses, on_train, data)
 

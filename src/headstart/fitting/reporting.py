@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from headstart import backbones
 from headstart.artefact.golden import choose, choose_spread
 from headstart.artefact.model import Model
-from headstart.backbones.card import Verbatim
+from headstart.backbones import Card
 from headstart.data.items import Answer, Dataset, in_words
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.errors import DecodeError, OptionError
@@ -24,7 +25,7 @@ from headstart.evaluation.sections import ReportInput
 from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
-from headstart.fitting.views import members_of
+from headstart.fitting.views import feature_member, members_of
 from headstart.modalities import modality
 from headstart.pages import Glimpse
 from headstart.progress import Say
@@ -135,11 +136,10 @@ def build_model(
     """
     gathered, arrangement, fitted, tuned = made.gathered, made.arrangement, made.fitted, made.tuned
     if tuned is not None:
-        members = members_of(fitted.head, made.card, tuned.network, tuned.weights)
+        first, *others = [feature_member(made.card, tuned.network, fitted.head, tuned.weights)]
     else:
-        network = None if isinstance(made.card.preprocess, Verbatim) else _frozen_network(gathered, offline)
-        members = members_of(fitted.head, made.card, network)
-    first, *others = members
+        view = fitted.view or arrangement.data
+        first, *others = members_of(view, fitted.head, made.card, partial(_frozen_network, gathered, offline))
     model = Model(
         labels=arrangement.labels,
         modality=gathered.dataset.modality,
@@ -165,8 +165,7 @@ def build_model(
     return model
 
 
-def _frozen_network(gathered: Gathered, offline: bool) -> Path:
-    card = gathered.card
+def _frozen_network(gathered: Gathered, offline: bool, card: Card) -> Path:
     if gathered.engine["precision"] == "int8":
         return ir_path(card, "int8")
 

@@ -89,7 +89,7 @@ def fit(
         resume: Whether to go on with the training in `run`. Defaults to False.
         lora: Rank of the adapters through which a transformer's blocks learn, int; it makes "fine-tune-late"
             the default strategy. Defaults to 0: the blocks themselves are trained.
-        email: Whether headers, quotes and signatures of e-mails are taken off texts first, now and later, when
+        email: Whether headers, quotes and signatures of e-mails are taken off texts first, now and whenever
             the model answers. Defaults to False.
         say: Called with a line of text at each step. Defaults to saying nothing.
         store: The feature store. Defaults to the one in the cache.
@@ -154,10 +154,7 @@ def fit(
                 start = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
             views = None
             if kind == "linear":
-                views = views_of(
-                    arranged.data, gathered.dataset, gathered.card,
-                    default=backbone is None, offline=offline, say=say,
-                )  # fmt: skip
+                views = views_of(arranged.data, gathered, default=backbone is None, offline=offline, say=say)
             with one_core_each():
                 fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, start, views)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from headstart.artefact.members import Member
 from headstart.artefact.schema import FrontEnd
 from headstart.backbones import Card
 from headstart.backbones.card import Tokens, Verbatim
-from headstart.backbones.catalogue import CARDS, TERMS, cached_tokenizer
+from headstart.backbones.catalogue import CARDS, DOCUMENT_CNN, TERMS, cached_tokenizer
 from headstart.data.items import Dataset
+from headstart.errors import OptionError
 from headstart.files import atomic_folder, cache_dir, digest_file, digest_json
 from headstart.progress import Say
 from headstart.text.decode import decode
@@ -24,9 +26,10 @@ from headstart.text.tokens import know
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
 from headstart.transfer.selection import Labelled
-from headstart.transfer.stacking import StackedHead
+from headstart.transfer.stacking import Stacked, StackedHead
 
 if TYPE_CHECKING:
+    from headstart.fitting.gathering import Gathered
     from headstart.transfer.fitted_cnn import FittedCnn
 
     AnyHead = Head | TermsNetwork | FittedCnn | StackedHead
@@ -43,15 +46,28 @@ def texts_of(dataset: Dataset, card: Card) -> tuple[str, ...]:
     return tuple(strip_email(text) if email else text for text in texts)
 
 
+@dataclass(frozen=True)
+class AtBlock(Labelled):
+    """Features of one depth of a network.
+
+    Args:
+        features: Rows of the items, Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+        block: The block that they leave from, str.
+    """
+
+    block: str = ""
+
+
 def views_of(
-    data: Labelled, dataset: Dataset, card: Card, *, default: bool, offline: bool, say: Say
-) -> dict[str, Labelled]:
-    """Return the views that a collection of texts may be answered by, by name.
+    data: Labelled, gathered: Gathered, *, default: bool, offline: bool, say: Say
+) -> dict[str, list[Labelled]]:
+    """Return the views that a collection of texts may be answered by, by name, each with its alternatives.
 
     Args:
         data: The backbone's features with what is known about the items.
-        dataset: The same items.
-        card: The backbone's card.
+        gathered: The same items.
         default: Whether the user has left the choice open: then terms stand beside the backbone.
         offline: Whether to stay off the network.
         say: Where it is told what is being downloaded.
@@ -59,18 +75,42 @@ def views_of(
     Returns:
         The views, of which `select_view` chooses; {} where the backbone's features are all there is.
     """
+    card = gathered.card
     fitted = isinstance(card.preprocess, Verbatim)
-    if data.target != "label" or dataset.modality != "text" or not (fitted or default):
+    if data.target != "label" or card.modality != "text" or gathered.cut:
         return {}
-    texts = texts_of(dataset, card)
-    items = np.arange(len(texts))
-    alone = Features(np.zeros((len(texts), 0), np.float32), items, data.features.group)
-    if card.name != TERMS and fitted:
-        return {card.name: _document_cnn(alone, data, texts, offline, say)}
+    group = data.features.group
+    views: dict[str, list[Labelled]] = {}
+    if not fitted:
+        depths = {block: replace(its, group=group) for block, its in gathered.depths.items()}
+        views[card.name] = [AtBlock(its, data.y, data.classes, block) for block, its in depths.items()]
+    if fitted or default:
+        texts = texts_of(gathered.dataset, card)
+        alone = Features(np.zeros((len(texts), 0), np.float32), np.arange(len(texts)), group)
+        make = _document_cnn if card.name == DOCUMENT_CNN else _terms
+        views[card.name if fitted else TERMS] = [make(alone, data, texts, offline, say)]
+    return views
+
+
+def view_plan(view: Labelled) -> dict[str, Any]:
+    """Return what a plan says about the view that was chosen, a JSON object."""
+    if isinstance(view, Stacked):
+        pairs = zip(view.views, view.weights, strict=True)
+        return {"views": {_name(each): round(weight, 4) for each, weight in pairs if weight > 0}}
+    return {"cut": view.block} if isinstance(view, AtBlock) else {}
+
+
+def _name(view: Labelled) -> str:
+    if isinstance(view, AtBlock):
+        return f"features of {view.block}"
+    return "terms" if hasattr(view, "counted") else "document CNN"
+
+
+def _terms(alone: Features, data: Labelled, texts: tuple[str, ...], offline: bool, say: Say) -> Labelled:
     from headstart.transfer.terms import Terms
 
-    terms = Terms(alone, data.y, data.classes, texts)
-    return {TERMS: terms} if fitted else {card.name: data, TERMS: terms}
+    del offline, say
+    return Terms(alone, data.y, data.classes, texts)
 
 
 def _document_cnn(
@@ -83,29 +123,51 @@ def _document_cnn(
     return DocumentCnn(alone, data.y, data.classes, texts, vectors=vectors)
 
 
-def members_of(head: AnyHead, card: Card, network: Path | None, weights: Path | None = None) -> list[Member]:
+def members_of(view: Labelled, head: AnyHead, card: Card, network: Callable[[Card], Path]) -> list[Member]:
     """Return the members of the model that a fitted head makes.
 
     Args:
+        view: What the head was fitted on.
         head: What was fitted.
         card: The backbone's card.
-        network: The .xml of the backbone's network; None where the head has its own.
-        weights: As for `Member`. Defaults to None.
+        network: Gives the .xml of the backbone's network, or of the part of it that a card is about.
 
     Returns:
         One member; of a stack one for each view that counts, its weight folded into its head.
     """
     if isinstance(head, StackedHead):
-        pairs = [(each, its) for each, its in zip(head.heads, head.weights, strict=True) if its > 0]
+        its_views = view.views if isinstance(view, Stacked) else ()
+        parts = zip(its_views, head.heads, head.weights, strict=True)
         return [
-            _scaled(member, its) for each, its in pairs for member in members_of(each, card, network, weights)
+            _scaled(member, weight)
+            for its, each, weight in parts
+            if weight > 0
+            for member in members_of(its, each, card, network)
         ]
     if isinstance(head, Head):
-        if network is None:
-            raise TypeError("a head on a backbone's features comes with the backbone's network")
-        tokenizer = cached_tokenizer(card) if isinstance(card.preprocess, Tokens) else None
-        return [Member(FrontEnd(card.preprocess), card, network, head, weights, tokenizer)]
+        if isinstance(view, AtBlock) and view.block != card.blocks[-1]:
+            blocks = card.blocks[: card.blocks.index(view.block) + 1]
+            card = replace(card, blocks=blocks, labels=None)
+        return [feature_member(card, network(card), head)]
     return [_fitted_member(head, card)]
+
+
+def feature_member(card: Card, network: Path, head: AnyHead, weights: Path | None = None) -> Member:
+    """Return the member of a head that reads a backbone's features.
+
+    Args:
+        card: The backbone's card.
+        network: The .xml of its network.
+        head: The head.
+        weights: As for `Member`. Defaults to None.
+
+    Raises:
+        OptionError: The head reads something else.
+    """
+    if not isinstance(head, Head):
+        raise OptionError("a head that reads features", type(head).__name__, "name a pretrained backbone")
+    tokenizer = cached_tokenizer(card) if isinstance(card.preprocess, Tokens) else None
+    return Member(FrontEnd(card.preprocess), card, network, head, weights, tokenizer)
 
 
 def _fitted_member(head: TermsNetwork | FittedCnn, card: Card) -> Member:

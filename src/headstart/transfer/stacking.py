@@ -81,7 +81,7 @@ class Stacked(Labelled):
 
 
 def select_view(
-    views: Mapping[str, Labelled],
+    views: Mapping[str, Sequence[Labelled]],
     items: NDArray[np.int64],
     kind: Kind,
     *,
@@ -89,10 +89,10 @@ def select_view(
     class_weight: str | None = None,
     seed: int = 0,
 ) -> tuple[Labelled, Selection, dict[str, float]]:
-    """Choose the view that answers best by cross-validated loss, or all of them together.
+    """Choose the view that answers best by cross-validated loss, or several of them together.
 
     Args:
-        views: The views of all items by name, those to prefer where losses are equal first.
+        views: By name, each with its alternatives (a network's depths, say), of which the best is taken.
         items: The items to choose on, int [n].
         kind: As for `select`.
         folds: As for `select`, of these items. Defaults to 5.
@@ -102,24 +102,29 @@ def select_view(
     Returns:
         The chosen view (all items), its selection, and the least loss of each, `STACK` for all together.
     """
-    parts = {name: view.take(items) for name, view in views.items()}
-    first = next(iter(parts.values()))
+    first = next(iter(views.values()))[0].take(items)
     if isinstance(folds, int):
         folds = assign_folds(first, min(folds, len(np.unique(first.features.group))), seed)
-    found = {
-        name: select(part, kind, folds=folds, class_weight=class_weight, seed=seed)
-        for name, part in parts.items()
-    }
-    losses = {name: parts[name].loss(selection.logits) for name, selection in found.items()}
+    chosen: dict[str, Labelled] = {}
+    found: dict[str, Selection] = {}
+    for name, alternatives in views.items():
+        tried = [
+            select(view.take(items), kind, folds=folds, class_weight=class_weight, seed=seed)
+            for view in alternatives
+        ]
+        place = int(np.argmin([first.loss(selection.logits) for selection in tried]))
+        chosen[name], found[name] = alternatives[place], tried[place]
+    losses = {name: first.loss(selection.logits) for name, selection in found.items()}
     best = min(losses, key=lambda name: losses[name])
     if len(views) == 1:
-        return views[best], found[best], {}
+        return chosen[best], found[best], {}
     said = [selection.logits for selection in found.values()]
+    any_view = next(iter(chosen.values()))
     stacked = Stacked(
-        next(iter(views.values())).features,
-        next(iter(views.values())).y,
-        first.classes,
-        tuple(views.values()),
+        any_view.features,
+        any_view.y,
+        any_view.classes,
+        tuple(chosen.values()),
         tuple(selection.strength for selection in found.values()),
         fit_weights(said, first.y),
     )
@@ -132,7 +137,7 @@ def select_view(
     losses[STACK] = first.loss(logits)
     if losses[STACK] < losses[best] and np.count_nonzero(stacked.weights) > 1:
         return stacked, Selection(1.0, {1.0: losses[STACK]}, folds, logits), losses
-    return views[best], found[best], losses
+    return chosen[best], found[best], losses
 
 
 def weighted(said: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
