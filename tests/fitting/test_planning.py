@@ -19,7 +19,7 @@ from headstart.fitting.planning import MEASURED
 from headstart.training.plan import Plan
 from headstart.transfer.depths import Depth
 from headstart.transfer.features import Features
-from headstart.transfer.planner import Evidence
+from headstart.transfer.evidence import Evidence
 from headstart.transfer.selection import Labelled
 from headstart.transfer.store import FeatureStore
 

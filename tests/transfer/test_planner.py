@@ -14,18 +14,8 @@ from test_cost import COST
 from headstart.errors import OptionError
 from headstart.training.plan import HEAD, STRATEGIES, Plan
 from headstart.transfer.depths import Depth
-from headstart.transfer.planner import (
-    ENLARGED,
-    ENOUGH_EACH,
-    ENOUGH_ITEMS,
-    FEWEST_EPOCHS,
-    MISSING,
-    SIMILAR,
-    SPARE,
-    Evidence,
-    plan,
-    thawed,
-)
+from headstart.transfer.evidence import ENOUGH_EACH, ENOUGH_ITEMS, SIMILAR, Evidence
+from headstart.transfer.planner import ENLARGED, FEWEST_EPOCHS, MISSING, SPARE, plan, thawed
 
 BLOCKS = ("stem", "stage1", "stage2", "stage3", "stage4", "stage5", "head")
 NAMES = dict(zip(BLOCKS, range(len(BLOCKS)), strict=True))

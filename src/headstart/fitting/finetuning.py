@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from headstart import backbones
 from headstart.backbones import Card, tensors
+from headstart.backbones.card import Tokens
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
-from headstart.errors import DataError
+from headstart.errors import DataError, OptionError
 from headstart.files import atomic_file, digest_bytes, digest_json
 from headstart.fitting.heads import Scale, fitting_loss, load_head, read_head
 from headstart.progress import Say
@@ -26,6 +27,7 @@ from headstart.training.loop import Trained, TrainingData, train
 from headstart.training.network import Network, make_head
 from headstart.training.pixels import Canvases, PixelInputs
 from headstart.training.plan import HEAD, Phase, Plan
+from headstart.training.tokens import PLAIN, Passages, TokenInputs
 from headstart.transfer.boundary import BoundaryInputs, boundary_inputs
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
     from headstart.fitting.arranging import Arrangement
     from headstart.fitting.gathering import Gathered
+    from headstart.transfer.stacking import StackedHead
 
 RESERVE_SECONDS = 20.0
 """What is left to do after training: conversion to OpenVINO, the answers on val and test, the report."""
@@ -51,7 +54,7 @@ class Tuned:
         card: The backbone's card with the digest of the new weights.
         network: The .xml of its IR.
         weights: Its tensors, a safetensors file; None where only the head was trained.
-        head: From its features to logits.
+        head: From its features to logits; of a stack with what stands beside the network.
         logits: Of val and test items, {"validation" | "test": float [items, classes]}.
         seconds: What it took, float.
     """
@@ -61,7 +64,7 @@ class Tuned:
     card: Card
     network: Path
     weights: Path | None
-    head: Head
+    head: Head | StackedHead
     logits: dict[str, NDArray[np.float32]]
     seconds: float
 
@@ -126,7 +129,7 @@ def train_plan(
 
     Raises:
         DataError: There is nothing to check the training on.
-        OptionError: The plan is for another backbone.
+        OptionError: The plan is for another backbone, or blends texts.
     """
     started = time.monotonic()
     if not len(arrangement.val):
@@ -136,6 +139,9 @@ def train_plan(
     plan.check(gathered.card.name, backbones.card(plan.backbone, offline=offline).blocks)
     plan, scale = fitting_loss(plan, arrangement) if targets is None else (plan, Scale())
     backbone = starting_backbone(plan, offline=offline)
+    if isinstance(gathered.card.preprocess, Tokens):
+        _check_for_texts(plan)
+        _skip_mail_headers(backbone, gathered.card)
     if plan.settings.lora and plan.changes_backbone:
         say(lora.add(backbone, plan))
     network = Network(backbone, make_head(plan, backbone.card.features, arrangement.data.classes))
@@ -210,6 +216,13 @@ def starting_backbone(plan: Plan, *, offline: bool) -> Backbone:
     return backbone
 
 
+def _skip_mail_headers(backbone: Backbone, gathered: Card) -> None:
+    """Let a text backbone read what the features were computed from."""
+    spec, read = backbone.card.preprocess, gathered.preprocess
+    if isinstance(spec, Tokens) and isinstance(read, Tokens):
+        backbone.card = replace(backbone.card, preprocess=replace(spec, email=read.email))
+
+
 def keep_network(backbone: Backbone, plan: Plan) -> tuple[Card, Path, Path | None]:
     """Convert a trained backbone for answering, and keep its weights: (card, IR, safetensors)."""
     from safetensors.torch import save
@@ -250,14 +263,16 @@ def _phase_inputs(
     say: Say,
 ) -> Callable[[Phase], Inputs]:
     """Return what gives each phase its inputs: from behind the frozen blocks where that saves time."""
-    canvases = Canvases(gathered.dataset.items, backbone.card.pixels)
+    whole, plain = _whole_network(gathered, arrangement, plan, backbone)
 
     def inputs(phase: Phase) -> Inputs:
         if not phase.trainable and phase.augment is None and gathered.features.one_row_each:
             return _known_features(gathered, store)
         kept = [name for name in backbone.card.blocks if name not in phase.trainable]
-        if not kept or (phase.augment is not None and not phase.views):
-            return PixelInputs(canvases, phase.augment, plan.seed)
+        text = isinstance(backbone.card.preprocess, Tokens)
+        anew = bool(phase.trainable) if text else phase.augment is not None
+        if not kept or (anew and not phase.views):
+            return whole(phase)
         found = boundary_inputs(
             gathered.dataset,
             store,
@@ -266,7 +281,8 @@ def _phase_inputs(
             train=arrangement.train,
             val=arrangement.val,
             augmentation=phase.augment,
-            views=max(1, phase.views),
+            views=phase.views or plain,
+            plain=plain,
             seed=plan.seed,
             progress=progress,
         )
@@ -276,11 +292,31 @@ def _phase_inputs(
     return inputs
 
 
+def _whole_network(
+    gathered: Gathered, arrangement: Arrangement, plan: Plan, backbone: Backbone
+) -> tuple[Callable[[Phase], Inputs], int]:
+    """Return what gives a phase the inputs of all blocks, and how many rows an item's plain view has."""
+    items, spec = gathered.dataset.items, backbone.card.preprocess
+    if isinstance(spec, Tokens):
+        passages = Passages(items, spec)
+        plain = min(PLAIN, passages.most(arrangement.val))
+        return lambda _phase: TokenInputs(passages, plan.seed, plain), plain
+    canvases = Canvases(items, backbone.card.pixels)
+    return lambda phase: PixelInputs(canvases, phase.augment, plan.seed), 1
+
+
+def _check_for_texts(plan: Plan) -> None:
+    distorted = any(phase.augment is not None for phase in plan.phases)
+    if distorted or plan.settings.mixup > 0 or plan.settings.cutmix > 0:
+        fix = "leave augment, mixup and cutmix out: another passage in each epoch is what texts have"
+        raise OptionError("a plan for texts", "one that distorts or blends pictures", fix)
+
+
 def _known_features(gathered: Gathered, store: FeatureStore) -> Inputs:
     """Return the features that were gathered: all that a head in front of a frozen network needs."""
     space = store.space(space_of(gathered.card, gathered.engine))
     rows = store.rows(space, [facts.digest for facts in gathered.facts])
-    return BoundaryInputs(HEAD, (gathered.card.features,), rows)
+    return BoundaryInputs(HEAD, (gathered.card.features,), [rows])
 
 
 def _answer(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import backbones
+from headstart.backbones.card import Tokens
 from headstart.data.items import Dataset, Target
 from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
@@ -24,9 +25,9 @@ from headstart.fitting.targets import describe, require_two_answers, require_var
 from headstart.progress import Say, quiet
 from headstart.training.plan import STRATEGIES, Plan, Strategy
 from headstart.transfer import planner
+from headstart.transfer.evidence import Evidence
 from headstart.transfer.features import Features
 from headstart.transfer.mirror import lost_when_mirrored
-from headstart.transfer.planner import Evidence
 from headstart.transfer.scores import leep
 from headstart.transfer.selection import Labelled, assign_folds, one_core_each
 from headstart.transfer.store import FeatureStore
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 MEASURED = 2000
 """So many training items are measured at most: more would hardly change a plan."""
 _FOLDS = 3
-_DISTANCE_ITEMS = 48
+_DISTANCE_ITEMS, _LENGTH_ITEMS = 48, 200
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,8 @@ def measure(
     require_variety(train)
     network = backbones.load(gathered.card.name, offline=offline)
     network = network.cut(gathered.card.blocks[-1]).at(gathered.card.preprocess.size)
+    # Of texts it may leave out mail headers.
+    network.card = replace(network.card, preprocess=gathered.card.preprocess)
     precision = None if precision == "int8" else precision
     chosen = _subset(train, seed)
     items = arrangement.train[chosen]
@@ -251,10 +254,12 @@ def measure(
         depths = probe_depths(features, labelled, folds=_FOLDS, seed=seed)
     probe = (time.monotonic() - started) / len(depths) / max(1, len(labelled.y))
     cost, _ = measure_cost(dataset, network, choice.start, probe=probe)
-    distances = source_distances(network, _inputs(dataset, network))
+    text = isinstance(network.card.preprocess, Tokens)
+    distances = {} if text else source_distances(network, _inputs(dataset, network))
     depths = [replace(depth, distance=distances.get(depth.block)) for depth in depths]
     counts = [count for count in train.counts() if count]
-    sides = [min(facts.shape) for facts in (gathered.facts[n] for n in items) if facts.shape]
+    shapes = [facts.shape for facts in (gathered.facts[n] for n in items) if facts.shape]
+    side = int(np.median([min(shape) for shape in shapes])) if shapes and not text else None
     last = features[gathered.card.blocks[-1]]
     evidence = Evidence(
         backbone=gathered.card.name,
@@ -268,7 +273,8 @@ def measure(
         measured_on=len(labelled.y),
         distances=distances,
         leep=_leep(network, features, labelled),
-        side=int(np.median(sides)) if sides else None,
+        side=side,
+        tokens=_tokens(dataset, network) if text else None,
         row_bytes=_row_bytes(network),
         val=len(arrangement.val),
         mirrored=lost_when_mirrored(dataset, last, labelled, network.card, choice, store, seed=seed),
@@ -346,6 +352,15 @@ def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
     return np.concatenate([np.stack(reader.inputs(item.source, spec, "torch")) for item in some])
 
 
+def _tokens(dataset: Dataset, network: Backbone) -> int:
+    """Return how many tokens three quarters of the texts have at most."""
+    from headstart.modalities import modality
+
+    reader, spec = modality(dataset.modality), network.card.preprocess
+    some = dataset.items[:: max(1, len(dataset) // _LENGTH_ITEMS)][:_LENGTH_ITEMS]
+    return int(np.quantile([sum(map(len, reader.inputs(item.source, spec))) for item in some], 0.75))
+
+
 def _leep(network: Backbone, features: dict[str, Features], labelled: Labelled) -> float | None:
     if network.classifier is None or labelled.target != "label":
         return None
@@ -362,10 +377,9 @@ def _row_bytes(network: Backbone) -> dict[str, int]:
     """Return what one stored output of each block takes, in float16."""
     import torch
 
-    size = network.card.preprocess.size
     found = {}
     with torch.inference_mode():
-        x = network.normalise(torch.zeros(1, size, size, 3, dtype=torch.uint8, device=network.mean.device))
+        x = network.normalise(network.example().to(network.mean.device))
         for name, block in network.blocks.items():
             x = block(x)
             found[name] = 2 * x[0].numel()

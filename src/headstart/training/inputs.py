@@ -19,7 +19,7 @@ class Inputs(Protocol):
     """
 
     start: str | None
-    """The first block that runs on what `batch` returns; None where it returns pixels."""
+    """The first block that runs on what `batch` returns; None where it returns pixels or tokens."""
 
     def batch(self, items: NDArray[np.int64], epoch: int | None) -> Tensor:
         """Return one batch.
@@ -29,5 +29,7 @@ class Inputs(Protocol):
             epoch: Which of the random views is wanted, int. None asks for the plain view, as in evaluation.
 
         Returns:
-            Pixels, uint8 [n, side, side, 3], or what block `start` expects, float [n, …].
+            Pixels, uint8 [n, side, side, 3], token numbers, int32 [n, tokens], or what block `start` expects,
+            float [n, …]. In the plain view an item may have several rows, all items equally many, one after
+            the other.
         """

@@ -317,7 +317,8 @@ class _Training:
     def measure(self, live: Live) -> dict[str, Any]:
         """Return what is costly to measure: dead units, and the curvature along the gradient."""
         self.state.measured, items = self.state.steps, self.data.val[:_MEASURED]
-        x, y = ready(live.inputs.batch(items, None), self.device), self.y[items].to(self.device)
+        x = ready(live.inputs.batch(items, None), self.device)
+        y = self.y[items].to(self.device).repeat_interleave(len(x) // len(items), 0)
         return monitor.measure(self.network, self.plain_criterion, x, y, live.inputs.start)
 
     def stop_in_time(self, live: Live) -> None:

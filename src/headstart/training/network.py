@@ -45,7 +45,8 @@ class Network(nn.Module):
         """Return the logits.
 
         Args:
-            x: Pixels uint8 [n, side, side, 3], what block `start` expects, or features [n, d].
+            x: Pixels uint8 [n, side, side, 3], token numbers int32 [n, tokens], what `start` expects, or
+                features [n, d].
             start: The first block to run, or "new-head" for the head alone. Defaults to None: from pixels.
 
         Returns:

@@ -158,8 +158,9 @@ class Phase:
         rates: Peak learning rate of each trained block and of "new-head", {name: float}. The blocks are whole
             and the last ones of the network, without gaps.
         augment: How pictures are distorted. Defaults to None (not at all).
-        views: How many distorted views of an item the frozen blocks see, once; the epochs use them in turn,
-            int. 0 distorts anew in every epoch and runs the frozen blocks each time. Defaults to 0.
+        views: How many distorted views of a picture (passages of a text) the frozen blocks see, once; the
+            epochs use them in turn, int. 0 runs the frozen blocks in every epoch, on pictures that are
+            distorted anew, on another passage of a text. Defaults to 0.
 
     Raises:
         OptionError: A value outside its range.
@@ -217,13 +218,14 @@ class Plan:
         strategy: One of `STRATEGIES`.
         backbone: Name of the pretrained network, str.
         cut: Name of the block that the features leave from, str.
-        size: Side of the pictures that the network sees, int, in pixels.
+        size: Side of the pictures that the network sees, int, in pixels; most tokens in a passage of a text.
         phases: What is trained, in order; none where a head on cached features is all. Defaults to ().
         head: "linear", "mlp" or "centroid". Defaults to "linear".
         settings: How it is trained, Settings.
         seed: Of everything random, int. Defaults to 0.
         evidence: Why: what was measured on the data, JSON-able. Defaults to none.
         minutes: What it is expected to take on this machine, float. Defaults to None (not estimated).
+        modality: What the network sees, "image" or "text". Defaults to "image".
 
     Raises:
         OptionError: A value outside its range.
@@ -244,11 +246,12 @@ class Plan:
     seed: int = 0
     evidence: Mapping[str, Any] = field(default_factory=dict)
     minutes: float | None = None
+    modality: str = "image"
 
     def __post_init__(self) -> None:
         _check(f"a strategy: {', '.join(STRATEGIES)}", self.strategy in STRATEGIES, self.strategy)
         _check("a head: linear, mlp or centroid", self.head in ("linear", "mlp", "centroid"), self.head)
-        _check("an input size of at least 8 pixels", _is_int(self.size) and self.size >= 8, self.size)
+        _check("an input size of at least 8", _is_int(self.size) and self.size >= 8, self.size)
         _check("a seed, a whole number", _is_int(self.seed), self.seed)
 
     @property
@@ -286,13 +289,18 @@ class Plan:
     def words(self) -> str:
         """Return the plan as a person would say it, a few sentences."""
         said = [f"{self.strategy}: {IN_WORDS[self.strategy]}."]
-        said.append(f"Backbone {self.backbone} at {self.size} pixels, features from block {self.cut}.")
+        text = self.modality == "text"
+        seen_at = f"on passages of {self.size} tokens" if text else f"at {self.size} pixels"
+        said.append(f"Backbone {self.backbone} {seen_at}, features from block {self.cut}.")
         for number, phase in enumerate(self.phases, 1):
             what = "the head alone" if not phase.trainable else f"{', '.join(phase.trainable)} and the head"
             rates = f"{min(phase.rates.values()):.1e} to {max(phase.rates.values()):.1e}"
             seen = "plain pictures" if phase.augment is None else "distorted pictures"
             if phase.views:
                 seen = f"{phase.views} views of each picture, computed once"
+            if text:
+                once = f", {phase.views} of each computed once" if phase.views else ""
+                seen = f"a passage of each text in turn{once}"
             epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
             said.append(f"Phase {number} ({phase.name}): {epochs} of {what}, learning rates {rates}, {seen}.")
         if self.settings.loss == "distillation":

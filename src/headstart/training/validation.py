@@ -18,7 +18,7 @@ _TEMPERATURES = tuple(1.15**step for step in range(25))
 
 
 def ready(x: Tensor, device: torch.device) -> Tensor:
-    """Return a batch as the network runs it fastest: pixels as they are, grids float32 with channels last."""
+    """Return a batch as the network runs it fastest: what is whole numbers as it is, grids channels last."""
     x = x.to(device)
     if not x.is_floating_point():
         return x
@@ -30,15 +30,19 @@ def ready(x: Tensor, device: torch.device) -> Tensor:
 def answers(
     network: Network, inputs: Inputs, items: Items, batch: int, autocast: Autocast, device: torch.device
 ) -> Tensor:
-    """Return the logits of some items, seen plainly, float32 [n, classes]; the network stays in its mode."""
+    """Return the logits of some items, seen plainly, float32 [n, classes]; the network stays in its mode.
+
+    Where the plain view of an item has several rows, its logits are their mean.
+    """
     mode = network.training
     network.eval()
     found = []
     for first in range(0, len(items), batch):
-        x = ready(inputs.batch(items[first : first + batch], None), device)
+        part = items[first : first + batch]
+        x = ready(inputs.batch(part, None), device)
         with autocast():
             logits = network(x, inputs.start)
-        found.append(logits.float().cpu())
+        found.append(logits.float().cpu().unflatten(0, (len(part), -1)).mean(1))
     network.train(mode)
     return torch.cat(found)
 

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from headstart.backbones import tensors
 from headstart.backbones.backbone import Backbone
+from headstart.backbones.card import Tokens
 from headstart.data.items import Dataset
 from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, OptionError
 from headstart.images.augmentation import Augmentation
+from headstart.text.tokens import MULTIPLE
 from headstart.training.plan import HEAD, minutes_in_words
 from headstart.transfer.passes import Output, View, extract
 from headstart.transfer.shards import Rows
@@ -33,9 +35,10 @@ Storage = Literal["float16", "float32"]
 
 
 class Boundary(nn.Module):
-    """What the frozen blocks hand on, in the order in which it is stored: grids channels last.
+    """What the frozen blocks hand on, as it is stored: grids channels last, passages of equal length.
 
-    A batch of stored rows is then a channels_last tensor without being copied.
+    A batch of stored grids is then a channels_last tensor without being copied. Passages are filled up with
+    padding (zeros, also in the place that says so) to the most tokens that the network reads.
 
     Args:
         backbone: Whose blocks are run; shared, not copied.
@@ -50,18 +53,20 @@ class Boundary(nn.Module):
         self.backbone = backbone.cut(stop)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return float [n, h, w, c], tokens [n, t, d] or features [n, d] of uint8 [n, side, side, 3]."""
+        """Return float [n, h, w, c], tokens [n, t, d] or features [n, d] of pixels or token numbers."""
         x = self.backbone.run_blocks(self.backbone.normalise(pixels))
         if self.start == HEAD:
             return cast(Tensor, self.backbone.pool(x)[1])
+        if isinstance(self.backbone.card.preprocess, Tokens):
+            size = self.backbone.card.preprocess.size
+            # More than is needed, then cut: a graph whose lengths are free is spared arithmetic with them.
+            return torch.cat([x, torch.zeros_like(x[:, :1]).expand(-1, size, -1)], 1)[:, :size]
         return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
 
     def shape(self) -> tuple[int, ...]:
-        """Return the shape of one item's output, found out with one black picture."""
-        size = self.backbone.card.preprocess.size
-        black = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=self.backbone.mean.device)
+        """Return the shape of one item's output, found out with one example."""
         with torch.inference_mode():
-            return tuple(self(black).shape[1:])
+            return tuple(self(self.backbone.example().to(self.backbone.mean.device)).shape[1:])
 
 
 @dataclass(frozen=True)
@@ -96,29 +101,32 @@ class BoundaryInputs:
     Args:
         start: Name of the first block that runs on a batch, str; "new-head" for the head alone.
         shape: Of one item's output, as it is stored.
-        plain: Rows of the plain view.
+        plain: Rows of the plain view; of texts several, of as many passages.
         views: Rows of each distorted view; epoch e reads view e modulo their number. Defaults to none:
             every epoch reads the plain view.
         cost: What it took. Defaults to nothing.
+        masked: Whether rows are passages, which say themselves where they end. Defaults to False.
     """
 
     def __init__(
         self,
         start: str,
         shape: tuple[int, ...],
-        plain: Rows,
+        plain: Sequence[Rows],
         views: Sequence[Rows] = (),
         cost: CacheCost = CacheCost(0, 0, 0.0),
+        masked: bool = False,
     ) -> None:
         self.start: str | None = start
         self.shape = shape
         self.cost = cost
-        self._plain, self._views = plain, tuple(views)
+        self._plain, self._views, self._masked = tuple(plain), tuple(views), masked
 
     def batch(self, items: NDArray[np.int64], epoch: int | None) -> Tensor:
         """Return what the first block that is not frozen expects, float32.
 
-        Grids [n, c, h, w] are channels_last in memory; tokens are [n, t, d], features [n, d].
+        Grids [n, c, h, w] are channels_last in memory; tokens are [n, t, d], features [n, d]. Passages are as
+        long as the longest of them, filled up to a multiple of 16.
 
         Args:
             items: Positions in the data set, int64 [n].
@@ -128,8 +136,12 @@ class BoundaryInputs:
             StorageError: An item was not computed in that view: training items have distorted views only.
         """
         plain = epoch is None or not self._views
-        rows = self._plain if plain else self._views[int(epoch or 0) % len(self._views)]
-        x = torch.from_numpy(rows[items]).float().reshape(-1, *self.shape)
+        wanted = self._plain if plain else [self._views[int(epoch or 0) % len(self._views)]]
+        found = wanted[0][items] if len(wanted) == 1 else np.stack([rows[items] for rows in wanted], 1)
+        x = torch.from_numpy(found).float().reshape(-1, *self.shape)
+        if self._masked:
+            longest = int(x[..., -1].sum(1).max())
+            x = x[:, : -(-longest // MULTIPLE) * MULTIPLE]
         return x.permute(0, 3, 1, 2) if x.ndim == 4 else x
 
 
@@ -143,6 +155,7 @@ def boundary_inputs(
     val: NDArray[np.int64],
     augmentation: Augmentation | None = None,
     views: int = 1,
+    plain: int = 1,
     seed: int = 0,
     engine: str = "auto",
     precision: Precision | None = None,
@@ -162,7 +175,9 @@ def boundary_inputs(
         train: Positions of the items that are trained on, int64.
         val: Positions of the items that are only looked at, int64: they are stored in the plain view.
         augmentation: How training items are distorted. Defaults to None: not at all.
-        views: How many distorted views of each training item, int; see `choose_views`. Defaults to 1.
+        views: How many distorted views (passages) of each training item, int; see `choose_views`. Defaults
+            to 1.
+        plain: How many passages of a text its plain view has, int. Defaults to 1.
         seed: Of the run, int. Defaults to 0.
         engine: "auto", "openvino" or "torch". Defaults to "auto".
         precision: "bf16" or "fp32". Defaults to None: the engine's own choice.
@@ -202,15 +217,17 @@ def boundary_inputs(
         name = dataset.items[min(missing)].name
         raise DataError("items that can be read", f"{name!r}, which cannot", "leave it out")
 
-    if augmentation is None or augmentation == Augmentation():
-        (plain,) = rows(np.union1d(train, val), [None])
-        distorted: list[Rows] = []
-    else:
+    texts = isinstance(card.preprocess, Tokens)
+    distorted: list[Rows] = []
+    if texts or augmentation not in (None, Augmentation()):
         distorted = rows(train, [View(augmentation, seed, number) for number in range(views)])
-        (plain,) = rows(val, [None])
-    stored = (len(train) * max(1, len(distorted)) + len(val)) * output.width * np.dtype(storage).itemsize
+        seen = rows(val, [View(None, seed, number) for number in range(plain)] if texts else [None])
+    else:
+        seen = rows(np.union1d(train, val), [None])
+    count = len(train) * max(1, len(distorted)) + len(val) * len(seen)
+    stored = count * output.width * np.dtype(storage).itemsize
     cost = CacheCost(len(distorted), stored, time.monotonic() - started)
-    return BoundaryInputs(network.start, shape, plain, distorted, cost)
+    return BoundaryInputs(network.start, shape, seen, distorted, cost, texts and network.start != HEAD)
 
 
 def row_bytes(backbone: Backbone, stop: str, storage: Storage = "float16") -> int:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headstart.backbones.card import Preprocess, Tokens
 from headstart.data.items import Dataset
 from headstart.engines.choosing import Engine
 from headstart.engines.openvino_engine import available_cores
@@ -21,8 +22,10 @@ from headstart.images.augment import augment
 from headstart.images.augmentation import STANDARD
 from headstart.images.preprocess import prepare_canvas
 from headstart.modalities import modality
+from headstart.text.passages import together
 from headstart.training.plan import Phase, Plan, Precision
 from headstart.training.precision import mixed
+from headstart.training.tokens import PLAIN
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
@@ -41,13 +44,14 @@ class Cost:
     """Seconds an item, measured on this machine.
 
     Args:
-        size: Side of the pictures that were timed, int, in pixels.
-        decode: Reading, decoding and resizing, on all cores, float.
+        size: Side of the pictures that were timed, int, in pixels, or length of the passages, in tokens.
+        decode: Reading, decoding and resizing (or tokenising), on all cores, float.
         augment: One distorted view, float.
         infer: All blocks by the engine that computes features, float.
-        forward: Each block in the training loop while it is frozen, {name: seconds}.
-        train: Each block forward and backward, {name: seconds}.
+        forward: Each block in the training loop while it is frozen, {name: seconds}; of a text one passage.
+        train: Each block forward and backward, {name: seconds}; of a text one passage.
         probe: Fitting a head on cached features, float.
+        passages: How many a text has, the mean, float. Defaults to None: the items are pictures.
     """
 
     size: int
@@ -57,6 +61,7 @@ class Cost:
     forward: Mapping[str, float]
     train: Mapping[str, float]
     probe: float = 0.0
+    passages: float | None = None
 
     def minutes(self, plan: Plan, items: int, val: int = 0) -> float:
         """Predict what a plan takes, from files that were never seen to a model.
@@ -71,19 +76,22 @@ class Cost:
         """
         blocks = tuple(self.train)
         kept = blocks[: blocks.index(plan.cut) + 1]
-        scale = (plan.size / self.size) ** 2
+        ratio = plan.size / self.size
+        # A text in longer passages has fewer of them: all of it costs the same, a passage in proportion.
+        scale, whole = (ratio**2, ratio**2) if self.passages is None else (ratio, 1.0)
         share = sum(self.forward[name] for name in kept) / max(sum(self.forward.values()), 1e-12)
         # The probe always comes first: its features, and its head.
         seconds = FIXED_SECONDS + (items + val) * (self.decode + self.infer + self.probe)
-        if plan.cut != blocks[-1]:
-            seconds += (items + val) * (self.decode + scale * share * self.infer + self.probe)
+        if plan.cut != blocks[-1] or (self.passages is not None and plan.size != self.size):
+            seconds += (items + val) * (self.decode + whole * share * self.infer + self.probe)
         if plan.phases:
             seconds += (items + val) * self.decode
         for phase in plan.phases:
-            seconds += self._phase(phase, kept, scale, items, val)
+            looked = val if self.passages is None else val * min(PLAIN, max(1.0, self.passages / ratio))
+            seconds += self._phase(phase, kept, scale, items, looked)
         return seconds / 60
 
-    def _phase(self, phase: Phase, kept: tuple[str, ...], scale: float, items: int, val: int) -> float:
+    def _phase(self, phase: Phase, kept: tuple[str, ...], scale: float, items: int, val: float) -> float:
         trained = [name for name in kept if name in phase.rates]
         frozen = [name for name in kept if name not in phase.rates]
         step = scale * sum(self.train[name] for name in trained)
@@ -93,7 +101,7 @@ class Cost:
         once = 0.0
         if phase.views and frozen:
             # Once for each view, by the engine of the features; every epoch then starts behind the boundary.
-            engine = self.infer * prefix / max(sum(self.forward.values()), 1e-12)
+            engine = self.infer / (self.passages or 1) * prefix / max(sum(self.forward.values()), 1e-12)
             once = items * phase.views * (self.decode + distort + engine) + val * engine
             prefix = distort = 0.0
         each = items * (step + prefix + distort) * LOOP_OVERHEAD + val * (check + prefix)
@@ -116,7 +124,7 @@ def measure(
     *,
     precision: Precision = "bf16",
     probe: float = 0.0,
-) -> tuple[Cost, NDArray[np.uint8]]:
+) -> tuple[Cost, NDArray[Any]]:
     """Time one batch of everything that a plan may consist of; about two seconds for a small network.
 
     Args:
@@ -127,27 +135,34 @@ def measure(
         probe: Seconds an item that fitting a head took, float. Defaults to 0.
 
     Returns:
-        The cost, and the prepared inputs that were timed, uint8 [n, side, side, 3].
+        The cost, and the prepared inputs that were timed, uint8 [n, side, side, 3] or int32 [n, tokens].
 
     Raises:
         DataError: Not one of the items can be read.
     """
-    pixels, decode, distort = _pictures(dataset, backbone)
-    infer = _engine(engine(), pixels)
-    forward, train = _blocks(backbone, torch.from_numpy(pixels), precision)
-    size = backbone.card.preprocess.size
-    return Cost(size, decode, distort, infer, forward, train, probe), pixels
+    found, decode = _inputs(dataset, backbone)
+    rows = [row for each in found for row in each]
+    infer = _engine(engine(), rows) * len(rows) / len(found)
+    spec, distort, passages = backbone.card.preprocess, 0.0, None
+    if isinstance(spec, Tokens):
+        inputs: NDArray[Any] = together(rows[:SAMPLE], spec.pad)
+        passages = len(rows) / len(found)
+    else:
+        inputs = np.stack(rows)
+        distort = _distort(inputs, backbone.card.pixels)
+    forward, train = _blocks(backbone, torch.from_numpy(inputs), precision)
+    return Cost(spec.size, decode, distort, infer, forward, train, probe, passages), inputs
 
 
-def _pictures(dataset: Dataset, backbone: Backbone) -> tuple[NDArray[np.uint8], float, float]:
-    """Return some prepared inputs, and what preparing and distorting one takes."""
-    spec = backbone.card.pixels
+def _inputs(dataset: Dataset, backbone: Backbone) -> tuple[list[list[NDArray[Any]]], float]:
+    """Return the prepared inputs of some items, and what preparing one takes."""
+    spec = backbone.card.preprocess
     step = max(1, len(dataset) // SAMPLE)
     reader, rows, seconds = modality(dataset.modality), [], []
     for item in dataset.items[::step]:
         started = time.perf_counter()
         try:
-            rows.append(reader.inputs(item.source, spec, "torch"))
+            rows.append(list(reader.inputs(item.source, spec, "torch")))
         except DecodeError:
             continue  # the pass itself lists what cannot be read
         seconds.append(time.perf_counter() - started)
@@ -155,16 +170,20 @@ def _pictures(dataset: Dataset, backbone: Backbone) -> tuple[NDArray[np.uint8], 
             break
     if not rows:
         raise DataError("at least one readable item", "none", "check the files with: headstart inspect")
-    canvases = torch.from_numpy(np.stack([prepare_canvas(row[0], spec) for row in rows[:4]]))
+    return rows, float(np.median(seconds)) / available_cores()
+
+
+def _distort(pixels: NDArray[np.uint8], spec: Preprocess) -> float:
+    """Return what distorting a picture takes."""
+    canvases = torch.from_numpy(np.stack([prepare_canvas(each, spec) for each in pixels[:4]]))
     keys = [(0, 0, number) for number in range(len(canvases))]
     started = time.perf_counter()
     augment(canvases, STANDARD, keys, spec.size)
-    distort = (time.perf_counter() - started) / len(canvases)
-    return np.concatenate(rows), float(np.median(seconds)) / available_cores(), distort
+    return (time.perf_counter() - started) / len(canvases)
 
 
-def _engine(engine: Engine, pixels: NDArray[np.uint8]) -> float:
-    inputs = [(number, value) for number, value in enumerate(pixels)]
+def _engine(engine: Engine, rows: list[NDArray[Any]]) -> float:
+    inputs = list(enumerate(rows))
     best = float("inf")
     for _ in range(_REPEATS):
         started = time.perf_counter()
@@ -204,7 +223,8 @@ def _once(
     forward: dict[str, float] = {}
     train: dict[str, float] = {}
     device = backbone.mean.device
-    x = backbone.normalise(pixels.to(device)).contiguous(memory_format=torch.channels_last)
+    x = backbone.normalise(pixels.to(device))
+    x = x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
     for name, block in backbone.blocks.items():
         block.eval()
         with torch.no_grad(), autocast():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Card, Preprocess, Spec
+from headstart.backbones.card import Card, Preprocess, Spec, Tokens
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
@@ -22,6 +22,7 @@ from headstart.images.augmentation import Augmentation
 from headstart.images.preprocess import Kernel, prepare_canvas
 from headstart.modalities import modality
 from headstart.progress import track
+from headstart.text.passages import drawn
 from headstart.transfer.shards import Kind, Writer
 from headstart.transfer.store import FeatureStore
 
@@ -45,23 +46,25 @@ class Output:
 
 @dataclass(frozen=True)
 class View:
-    """One distorted view of each item: what `augment` makes of it with the key (seed, number, item).
+    """One view of each item: a picture distorted at random, or a passage of a text drawn at random.
 
+    A picture is what `augment` makes of it with the key (seed, number, item), a passage what `drawn` chooses.
     The item's part of the key comes from its content, so a view stays what it is when items are added.
 
     Args:
-        augmentation: How items are distorted.
+        augmentation: How pictures are distorted; None for texts.
         seed: Of the whole run, int.
         number: Which of the views it is, int.
     """
 
-    augmentation: Augmentation
+    augmentation: Augmentation | None
     seed: int
     number: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
-        return {"augmentation": self.augmentation.to_json(), "seed": self.seed, "number": self.number}
+        augmentation = None if self.augmentation is None else self.augmentation.to_json()
+        return {"augmentation": augmentation, "seed": self.seed, "number": self.number}
 
 
 @dataclass(frozen=True)
@@ -298,14 +301,19 @@ class _Survey:
         """Describe an item, and make the network's inputs for the views that lack it."""
         lacking = self._lacking(digest)
         plain = [space for space in lacking if self._spaces[space] is None]
-        distorted = {space: view for space in lacking if (view := self._spaces[space]) is not None}
+        views = {space: view for space in lacking if (view := self._spaces[space]) is not None}
         facts, rows = self._remembered.get(digest), None
         if facts is None or plain:
             facts, rows = self._modality.examine(content, digest, self._spec if plain else None, self._kernel)
         found = {space: rows for space in plain if rows is not None}
-        if distorted and isinstance(self._spec, Preprocess) and facts.error is None:
-            # Decoded again only when the item was not known, or is wanted in its plain view, too.
-            found |= _distorted(prepare_canvas(content, self._spec)[None], distorted, digest, self._spec.size)
+        if not views or facts.error is not None:
+            return facts, found
+        # Decoded again only when the item was not known, or is wanted in its plain view, too.
+        if isinstance(self._spec, Preprocess):
+            found |= _distorted(prepare_canvas(content, self._spec)[None], views, digest, self._spec.size)
+        elif isinstance(self._spec, Tokens):
+            passages = self._modality.inputs(content, self._spec)
+            found |= {s: [drawn(passages, view.seed, view.number)] for s, view in views.items()}
         return facts, found
 
     def _remember(self) -> None:
@@ -325,12 +333,11 @@ def _distorted(
 
     item = int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
     pixels = torch.from_numpy(canvases)
-    return {
-        space: list(
-            augment(pixels, view.augmentation, [(view.seed, view.number, item)] * len(pixels), size).numpy()
-        )
-        for space, view in views.items()
-    }
+    found: dict[str, Sequence[NDArray[Any]]] = {}
+    for space, view in views.items():
+        keys = [(view.seed, view.number, item)] * len(pixels)
+        found[space] = list(augment(pixels, view.augmentation or Augmentation(), keys, size).numpy())
+    return found
 
 
 def _state(item: Item) -> tuple[Path, int, int] | None:

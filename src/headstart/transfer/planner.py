@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from headstart.errors import OptionError
 from headstart.images.augmentation import LIGHT, STANDARD, Augmentation
 from headstart.training.plan import HEAD, STRATEGIES, Phase, Plan, Settings, Strategy, minutes_in_words
-from headstart.transfer.depths import Depth
+from headstart.transfer.evidence import ENOUGH_EACH, ENOUGH_ITEMS, SIMILAR, Evidence
 
 if TYPE_CHECKING:
     from headstart.transfer.cost import Cost
 
-# The thresholds: first values, from single runs on the calibrating regimes of benchmarks/planner.py and from
-# judgement. The whole benchmark has not confirmed them yet.
-SIMILAR = 0.04
-"""Nats of `source_distances` in the first half of the blocks: photographs like ImageNet's are at 0.01 to
-0.02, enlarged thumbnails and spectrograms at 0.09 and more."""
 MISSING = 0.04
 """With fewer of the answers wrong than this, the frozen network's probe leaves nothing worth training for."""
-ENOUGH_ITEMS = 300
-"""Fewer training items teach the blocks of a network less than they make them forget."""
-ENOUGH_EACH = 12
-"""The same for the items of a class."""
 
 # How networks are trained, AdamW with batches of 32.
 RATE_LAST = 5e-4
@@ -39,6 +29,10 @@ SEEN = 24_000
 MOST_SEEN = 80_000
 """The same where the user has given the time for it."""
 EPOCHS = (4, 20)
+RATE_TEXT, RATE_TEXT_SCRATCH = 1e-4, 5e-4
+"""Of a text encoder's last block: transformers forget at the rates of convolutions."""
+DECAY_TEXT = 0.9
+EPOCHS_TEXT = (3, 8)
 FEWEST_EPOCHS = 3
 """Where the time is short, fine-tuning with fewer is not begun."""
 MIRRORED = 0.03
@@ -46,95 +40,10 @@ MIRRORED = 0.03
 ENLARGED = 4
 """Pictures are not worth enlarging by more than this before a network is trained on them."""
 SMALLEST_SIDE = 96
+LENGTHS = (64, 128, 256)
+"""Of passages that are worth training on, in tokens."""
 SPARE = 0.9
 """Share of the minutes that may be planned for: predictions err."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What was measured on the data with a backbone.
-
-    Args:
-        backbone: Its name, str.
-        blocks: All its blocks, in order.
-        size: Side of the pictures that it was measured at, int, in pixels.
-        items: Training items, int.
-        classes: Number of classes, int.
-        each: Training items of a class, the median over the classes, float.
-        imbalance: Items of the largest class by those of the smallest, float.
-        depths: Probes, in order; the last is the whole network.
-        measured_on: Items that the depths were measured on, int.
-        distances: Of each block, {name: nats}; empty where the network keeps no statistics.
-        leep: Of the source classifier's answers, float. Defaults to None: it has no classifier.
-        side: Short side of the pictures, the median, int, in pixels. Defaults to None (unknown).
-        row_bytes: What a stored output of each block takes, {name: int}. Defaults to none known.
-        val: Items that are set aside for validation, int. Defaults to 0.
-        mirrored: How many more answers of a probe are wrong about mirror images, a share, float. Defaults to
-            None (not measured).
-    """
-
-    backbone: str
-    blocks: tuple[str, ...]
-    size: int
-    items: int
-    classes: int
-    each: float
-    imbalance: float
-    depths: Sequence[Depth]
-    measured_on: int
-    distances: dict[str, float]
-    leep: float | None = None
-    side: int | None = None
-    row_bytes: dict[str, int] | None = None
-    val: int = 0
-    mirrored: float | None = None
-
-    @property
-    def best(self) -> Depth:
-        """The depth at which the probe does best; of equals (within a standard error) the last."""
-        top = max(self.depths, key=lambda depth: depth.accuracy)
-        return [depth for depth in self.depths if depth.accuracy >= top.accuracy - top.error][-1]
-
-    @property
-    def distance(self) -> float | None:
-        """How unlike the source the data look to the first half of the blocks, nats; None: not measurable."""
-        early = self.blocks[: max(1, len(self.blocks) // 2)]
-        known = [self.distances[name] for name in early if name in self.distances]
-        return sum(known) / len(known) if known else None
-
-    @property
-    def similar(self) -> bool:
-        """Whether the data are like what the network knows."""
-        if self.distance is not None:
-            return self.distance < SIMILAR
-        return self.best is self.depths[-1]
-
-    @property
-    def large(self) -> bool:
-        """Whether there are enough items to train blocks with."""
-        return self.items >= ENOUGH_ITEMS and self.each >= ENOUGH_EACH
-
-    @property
-    def missing(self) -> float:
-        """Share of wrong answers of the best probe."""
-        return 1 - max(depth.accuracy for depth in self.depths)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what was measured as a JSON object."""
-        return {
-            "items": self.items,
-            "classes": self.classes,
-            "items_per_class": self.each,
-            "measured_on": self.measured_on,
-            "measured_at": self.size,
-            "depths": [depth.to_json() for depth in self.depths],
-            "distance": None if self.distance is None else round(self.distance, 4),
-            "similar": self.similar,
-            "large": self.large,
-            "leep": None if self.leep is None else round(self.leep, 4),
-            "picture_side": self.side,
-            "lost_when_mirrored": None if self.mirrored is None else round(self.mirrored, 4),
-        }
 
 
 def plan(
@@ -190,6 +99,8 @@ def plan(
     reasons += [f"There is no time for {name} in {minutes_in_words(minutes or 0)}." for name in refused]
     made, more = found
     said = {**evidence.to_json(), "reasons": reasons + more, "cost_ms": cost.to_json()}
+    made = made.replace(modality=evidence.modality)
+    made = made.replace(modality=evidence.modality)
     return made.replace(evidence=said, minutes=round(cost.minutes(made, evidence.items, evidence.val), 2))
 
 
@@ -250,14 +161,15 @@ def _within(
     strategy: Strategy, evidence: Evidence, cost: Cost, minutes: float | None, seed: int, disk: int
 ) -> _Made | None:
     """Return the strategy's largest plan that is expected to end in time: first fewer epochs, then pixels."""
-    most = _epochs(evidence.items, hurry=minutes is None)
+    most = _epochs(evidence, hurry=minutes is None)
+    unit = "pixels" if evidence.tokens is None else "tokens"
     for size in _sizes(strategy, evidence):
         for epochs in range(most, min(FEWEST_EPOCHS, most) - 1, -1):
             made = _made(strategy, evidence, size, epochs, seed, disk)
             if minutes is None or cost.minutes(made[0], evidence.items, evidence.val) <= minutes:
                 if epochs < most or size < _sizes(strategy, evidence)[0]:
                     made[1].append(
-                        f"To end in time it is {epochs} epochs at {size} pixels; "
+                        f"To end in time it is {epochs} epochs at {size} {unit}; "
                         f"{most} at {_sizes(strategy, evidence)[0]} were better."
                     )
                 return made
@@ -266,22 +178,32 @@ def _within(
     return None
 
 
-def _epochs(items: int, hurry: bool = True) -> int:
+def _epochs(evidence: Evidence, hurry: bool = True) -> int:
     """Return how many epochs are worth while; time that somebody gives is used, without any fewer do."""
-    low, high = EPOCHS
+    low, high = EPOCHS if evidence.tokens is None else EPOCHS_TEXT
     seen = SEEN if hurry else MOST_SEEN
-    return max(low, min(high, round(seen / max(1, items))))
+    return max(low, min(high, round(seen / max(1, evidence.items))))
 
 
 def _sizes(strategy: Strategy, evidence: Evidence) -> list[int]:
     """Return the sizes to consider, the best first. Cached features are cheap at the network's own size."""
     if strategy in ("freeze-all", "cut-early"):
         return [evidence.size]
+    if evidence.tokens is not None:
+        return _lengths(evidence.size, evidence.tokens)
     largest = evidence.size
     if evidence.side is not None:
         largest = min(largest, max(SMALLEST_SIDE, _whole(ENLARGED * evidence.side)))
     smaller = [_whole(largest * share) for share in (0.8, 0.6, 0.5)]
     return [largest, *dict.fromkeys(side for side in smaller if SMALLEST_SIDE <= side < largest)]
+
+
+def _lengths(own: int, tokens: int) -> list[int]:
+    """Return the lengths of passages to consider: first what most texts fit into, as far as that is known."""
+    longest = next((length for length in LENGTHS if length >= tokens), LENGTHS[-1])
+    longest = max(own, longest)
+    # A text that is shorter than a passage takes no longer in a longer one.
+    return [longest, *(length for length in reversed(LENGTHS) if length < min(longest, tokens))]
 
 
 def _whole(side: float) -> int:
@@ -303,33 +225,46 @@ def _made(strategy: Strategy, evidence: Evidence, size: int, epochs: int, seed: 
         return made, [f"The features leave from block {cut}, where the probe does best: {top.accuracy:.1%}."]
     if strategy == "freeze-all":
         return Plan(strategy, evidence.backbone, cut, size, seed=seed), []
-    augment, why_so = _augmentation(evidence)
+    text = evidence.tokens is not None
+    augment, why_so = (None, "") if text else _augmentation(evidence)
     if strategy == "scratch":
-        rates = dict.fromkeys((*evidence.blocks, HEAD), RATE_SCRATCH)
+        rates = dict.fromkeys((*evidence.blocks, HEAD), RATE_TEXT_SCRATCH if text else RATE_SCRATCH)
         phases = (Phase("all", 2 * epochs, rates, augment),)
         reasons = ["Every weight starts from random numbers: twice the epochs, one learning rate for all."]
         settings = replace(settings, statistics="batch", initialisation="he_normal")
         return Plan(strategy, evidence.backbone, cut, size, phases, settings=settings, seed=seed), reasons
     trained, why = thawed(strategy, evidence)
     decay = DECAY_SIMILAR if evidence.similar else DECAY_DIFFERENT
-    rates = {name: RATE_LAST * decay**n for n, name in enumerate(reversed(trained))}
+    decay, last = (DECAY_TEXT, RATE_TEXT) if text else (decay, RATE_LAST)
+    rates = {name: last * decay**n for n, name in enumerate(reversed(trained))}
     rates = {**{name: float(f"{rates[name]:.2g}") for name in trained}, HEAD: RATE_LAST}
     views = _views(trained, evidence, size, epochs, disk)
+    norms = "" if text else " Batch norms keep the statistics that they have."
     reasons = [
         why,
         *filter(None, [why_so]),
         "The head starts from the probe's, which was fitted on the frozen network; then the blocks join in, "
-        f"each {decay} times as fast as the one behind it. Batch norms keep the statistics that they have.",
-        f"{epochs} epochs: {epochs * evidence.items:,} pictures are seen; every picture is distorted anew.",
+        f"each {decay} times as fast as the one behind it.{norms}",
+        _about_epochs(evidence, epochs, views),
     ]
-    if views:
-        reasons[-1] = (
-            f"{epochs} epochs on {views} distorted views of each picture, which pass the frozen blocks once."
-        )
-    if size < evidence.size:
+    if size < evidence.size and not text:
         reasons.append(f"{size} pixels: the pictures have {evidence.side}, and enlarging adds nothing.")
+    if text:
+        fit = f"three quarters of the texts have {evidence.tokens} or less"
+        reasons.append(f"Passages of {size} tokens: {fit}.")
     phases = (Phase("fine-tune", epochs, rates, augment, views),)
     return Plan(strategy, evidence.backbone, cut, size, phases, settings=settings, seed=seed), reasons
+
+
+def _about_epochs(evidence: Evidence, epochs: int, views: int) -> str:
+    if evidence.tokens is not None:
+        once = f", of {views} of each, which pass the frozen blocks once" if views else ""
+        return f"{epochs} epochs: each sees another passage of every text{once}."
+    if views:
+        said = f"{views} distorted views of each picture, which pass the frozen blocks once"
+        return f"{epochs} epochs on {said}."
+    seen = f"{epochs * evidence.items:,} pictures are seen"
+    return f"{epochs} epochs: {seen}; every picture is distorted anew."
 
 
 def thawed(strategy: Strategy, evidence: Evidence) -> tuple[tuple[str, ...], str]:
@@ -357,8 +292,12 @@ def _views(trained: tuple[str, ...], evidence: Evidence, size: int, epochs: int,
         return 0
     from headstart.transfer.boundary import choose_views  # loads torch, which whoever prints a plan may lack
 
-    row = round(evidence.row_bytes[frozen[-1]] * (size / evidence.size) ** 2)
-    return choose_views(evidence.items, row, epochs, disk)
+    ratio = size / evidence.size
+    if evidence.tokens is None:
+        return choose_views(evidence.items, round(evidence.row_bytes[frozen[-1]] * ratio**2), epochs, disk)
+    # Every passage of most texts, if that many fit.
+    row, passages = round(evidence.row_bytes[frozen[-1]] * ratio), -(-evidence.tokens // size)
+    return min(passages, choose_views(evidence.items, row, epochs, disk))
 
 
 def _augmentation(evidence: Evidence) -> tuple[Augmentation, str]:
