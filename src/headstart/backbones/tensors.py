@@ -97,6 +97,21 @@ def write(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -
         temporary.write_bytes(content)
 
 
+def notes(path: Path) -> dict[str, str]:
+    """Return what `write` kept in the header of a safetensors file.
+
+    Raises:
+        BackboneError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise unreadable(path, error) from error
+
+
 def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -65,6 +65,12 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was cut off, in OUTPUT.run.")
     ] = False,
+    email: Annotated[
+        bool, typer.Option("--email", help="Take headers, quotes and signatures of e-mails off texts first.")
+    ] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="A saved model of other data, whose knowledge is carried over.")
+    ] = None,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
     label_column: common.LabelColumn = "label",
@@ -106,6 +112,8 @@ def run(
         "guard": guard,
         "run": output.with_name(f"{output.name}.run"),
         "resume": resume,
+        "email": email,
+        "start": start,
         "say": common.tell,
     }
     backbones = [name.strip() for name in backbone.split(",")] if backbone else [None]

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from headstart import backbones
+from headstart.artefact.loading import load
 from headstart.artefact.model import Model
 from headstart.data.items import Dataset, Target
 from headstart.engines.precision import Precision
@@ -51,6 +52,7 @@ def fit(
     resume: bool = False,
     lora: int = 0,
     email: bool = False,
+    start: Model | Path | str | None = None,
     say: Say = quiet,
     store: FeatureStore | None = None,
 ) -> Model:
@@ -91,6 +93,8 @@ def fit(
             the default strategy. Defaults to 0: the blocks themselves are trained.
         email: Whether headers, quotes and signatures of e-mails are taken off texts first, now and whenever
             the model answers. Defaults to False.
+        start: A model of other data, whose knowledge is carried over: its answers about the new items stand
+            beside what they show themselves, and a document CNN goes on from its weights. Defaults to None.
         say: Called with a line of text at each step. Defaults to saying nothing.
         store: The feature store. Defaults to the one in the cache.
 
@@ -126,6 +130,7 @@ def fit(
     if planned is not None:
         planned.check(planned.backbone, backbones.card(planned.backbone, offline=offline).blocks)
     _check_head(head, class_weight, dataset.target)
+    carried = None if start is None else _start(start, dataset, head)
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
@@ -149,14 +154,14 @@ def fit(
         def fit_head(name: str, gathered: Gathered, kind: Kind) -> Candidate:
             began = time.monotonic()
             arranged = arrangement.with_features(gathered.features)
-            start = None
+            source = None
             if kind == "linear" and dataset.target == "label":
-                start = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
+                source = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
             views = None
             if kind == "linear":
                 views = views_of(arranged.data, gathered, default=backbone is None, offline=offline, say=say)
             with one_core_each():
-                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, start, views)
+                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)
 
         candidates = [fit_head(PROBE, gathered, head)]
@@ -166,6 +171,22 @@ def fit(
             candidates += fulfil(wish, candidates[0], bench, deadline)
         best, trials = keep_best(candidates, guard=guard, say=say)
         return build_model(best, trials, seconds=time.monotonic() - started, offline=offline, say=say)
+
+
+def _start(start: Model | Path | str, dataset: Dataset, head: str) -> Model:
+    """Return the model that knowledge is carried over from."""
+    model = start if isinstance(start, Model) else load(start)
+    if (model.modality, model.target) != (dataset.modality, "label") or dataset.target != "label":
+        received = (
+            f"one for {model.modality}s and {model.target}, with {dataset.modality}s and {dataset.target}"
+        )
+        raise OptionError("a start that answers with one label about such items", received, "leave start out")
+    if len(model.members) > 1 and model.combine != "sum":
+        fix = "start from one of the models that it was made of"
+        raise OptionError("a start whose members' logits are summed", "an ensemble", fix)
+    if head != "linear":
+        raise OptionError("a linear head, to carry a model over", repr(head), "use linear")
+    return model
 
 
 def _same_backbone(backbone: str | None, planned: str | None) -> str | None:

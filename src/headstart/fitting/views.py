@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.artefact.members import Member
+from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
 from headstart.backbones import Card
 from headstart.backbones.card import Tokens, Verbatim
@@ -18,6 +19,7 @@ from headstart.backbones.catalogue import CARDS, DOCUMENT_CNN, TERMS, cached_tok
 from headstart.data.items import Dataset
 from headstart.errors import OptionError
 from headstart.files import atomic_folder, cache_dir, digest_file, digest_json
+from headstart.fitting.soft_targets import teacher_logits
 from headstart.progress import Say
 from headstart.text.decode import decode
 from headstart.text.mail import strip_email
@@ -27,6 +29,7 @@ from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
 from headstart.transfer.selection import Labelled
 from headstart.transfer.stacking import Stacked, StackedHead
+from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
     from headstart.fitting.gathering import Gathered
@@ -60,15 +63,38 @@ class AtBlock(Labelled):
     block: str = ""
 
 
+@dataclass(frozen=True)
+class Answers(Labelled):
+    """What a model of other data says about the items: its calibrated logits are the features.
+
+    Args:
+        features: One row each, float32 [items, its classes], Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+        model: The model that was asked, Model.
+    """
+
+    model: Model | None = None
+
+
 def views_of(
-    data: Labelled, gathered: Gathered, *, default: bool, offline: bool, say: Say
+    data: Labelled,
+    gathered: Gathered,
+    *,
+    default: bool,
+    start: Model | None,
+    store: FeatureStore,
+    offline: bool,
+    say: Say,
 ) -> dict[str, list[Labelled]]:
-    """Return the views that a collection of texts may be answered by, by name, each with its alternatives.
+    """Return the views that a collection may be answered by, by name, each with its alternatives.
 
     Args:
         data: The backbone's features with what is known about the items.
         gathered: The same items.
-        default: Whether the user has left the choice open: then terms stand beside the backbone.
+        default: Whether the user has left the choice open: then terms stand beside a text's backbone.
+        start: A model of other data, whose answers are one more view.
+        store: Keeps what that model's networks say.
         offline: Whether to stay off the network.
         say: Where it is told what is being downloaded.
 
@@ -77,18 +103,24 @@ def views_of(
     """
     card = gathered.card
     fitted = isinstance(card.preprocess, Verbatim)
-    if data.target != "label" or card.modality != "text" or gathered.cut:
+    if data.target != "label" or gathered.cut or not (card.modality == "text" or start is not None):
         return {}
     group = data.features.group
     views: dict[str, list[Labelled]] = {}
-    if not fitted:
+    if start is not None:
+        views["start"] = [_answers(start, data, gathered, store)]
+    if card.modality != "text":
+        views[card.name] = [data]
+    elif not fitted:
         depths = {block: replace(its, group=group) for block, its in gathered.depths.items()}
         views[card.name] = [AtBlock(its, data.y, data.classes, block) for block, its in depths.items()]
-    if fitted or default:
+    if card.modality == "text" and (fitted or default):
         texts = texts_of(gathered.dataset, card)
         alone = Features(np.zeros((len(texts), 0), np.float32), np.arange(len(texts)), group)
-        make = _document_cnn if card.name == DOCUMENT_CNN else _terms
-        views[card.name if fitted else TERMS] = [make(alone, data, texts, offline, say)]
+        if card.name == DOCUMENT_CNN:
+            views[card.name] = [_document_cnn(alone, data, texts, start, offline, say)]
+        else:
+            views[TERMS] = [_terms(alone, data, texts)]
     return views
 
 
@@ -103,22 +135,37 @@ def view_plan(view: Labelled) -> dict[str, Any]:
 def _name(view: Labelled) -> str:
     if isinstance(view, AtBlock):
         return f"features of {view.block}"
+    if isinstance(view, Answers):
+        return "answers of the start"
+    if len(view.features.X.T):
+        return "features"
     return "terms" if hasattr(view, "counted") else "document CNN"
 
 
-def _terms(alone: Features, data: Labelled, texts: tuple[str, ...], offline: bool, say: Say) -> Labelled:
+def _answers(start: Model, data: Labelled, gathered: Gathered, store: FeatureStore) -> Labelled:
+    logits = teacher_logits(start, gathered.dataset, store)
+    features = Features(logits, np.arange(len(logits)), data.features.group)
+    return Answers(features, data.y, data.classes, start)
+
+
+def _terms(alone: Features, data: Labelled, texts: tuple[str, ...]) -> Labelled:
     from headstart.transfer.terms import Terms
 
-    del offline, say
     return Terms(alone, data.y, data.classes, texts)
 
 
 def _document_cnn(
-    alone: Features, data: Labelled, texts: tuple[str, ...], offline: bool, say: Say
+    alone: Features, data: Labelled, texts: tuple[str, ...], start: Model | None, offline: bool, say: Say
 ) -> Labelled:
     from headstart.text.pretrained import glove_6b_50d
     from headstart.transfer.document_cnn import DocumentCnn
+    from headstart.transfer.fitted_cnn import FittedCnn
 
+    for member in () if start is None else start.members:
+        if member.backbone.name == DOCUMENT_CNN and member.weights and member.tokenizer:
+            carried = FittedCnn.load(member.weights, member.tokenizer)
+            say("the document CNN starts from the weights of the model that is the start")
+            return DocumentCnn(alone, data.y, data.classes, texts, start_from=carried)
     vectors = glove_6b_50d(offline=offline, say=say)
     return DocumentCnn(alone, data.y, data.classes, texts, vectors=vectors)
 
@@ -145,11 +192,28 @@ def members_of(view: Labelled, head: AnyHead, card: Card, network: Callable[[Car
             for member in members_of(its, each, card, network)
         ]
     if isinstance(head, Head):
+        if isinstance(view, Answers) and view.model is not None:
+            return _passed_on(view.model, head)
         if isinstance(view, AtBlock) and view.block != card.blocks[-1]:
             blocks = card.blocks[: card.blocks.index(view.block) + 1]
             card = replace(card, blocks=blocks, labels=None)
         return [feature_member(card, network(card), head)]
     return [_fitted_member(head, card)]
+
+
+def _passed_on(start: Model, head: Head) -> list[Member]:
+    """Return the members of the start, each with what the new head makes of its share of the answer.
+
+    The new head is linear in the start's logits, and they are a sum over its members.
+    """
+    ((matrix, bias),) = head.layers
+    heat = np.float32(start.calibration.temperature)  # type: ignore[union-attr]
+    found = []
+    for number, member in enumerate(start.members):
+        *body, (weight, own) = member.head.layers
+        last = weight @ matrix / heat, own @ matrix / heat + (bias if number == 0 else 0)
+        found.append(replace(member, head=Head(member.head.kind, (*body, last))))
+    return found
 
 
 def feature_member(card: Card, network: Path, head: AnyHead, weights: Path | None = None) -> Member:
@@ -186,13 +250,15 @@ def _fitted_member(head: TermsNetwork | FittedCnn, card: Card) -> Member:
         spec: Verbatim | Tokens = Verbatim(email=email)
         own, tokenizer, classes = CARDS[TERMS], None, len(head.bias)
         count = head.weight.size
+        weights: Path | None = None
     else:
-        own, tokenizer, classes = card, kept / "tokenizer.json", head.classes
+        own, tokenizer, classes = CARDS[DOCUMENT_CNN], kept / "tokenizer.json", head.classes
+        weights = kept / "weights.safetensors"
         spec = replace(head.spec, email=email, tokenizer=know(tokenizer))
         count = sum(each.numel() for each in head.network.parameters())
     made = replace(own, preprocess=spec, features=classes, parameters=count, digest=digest)
     identity = Head("linear", ((np.eye(classes, dtype=np.float32), np.zeros(classes, np.float32)),))
-    return Member(FrontEnd(spec), made, kept / main.name, identity, None, tokenizer)
+    return Member(FrontEnd(spec), made, kept / main.name, identity, weights, tokenizer)
 
 
 def _scaled(member: Member, weight: float) -> Member:

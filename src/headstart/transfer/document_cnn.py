@@ -87,7 +87,7 @@ class DocumentCnn(Labelled):
         """Return the one strength that there is: training stops in time instead."""
         return (0.01,)
 
-    def logits(self, head: FittedCnn) -> Matrix:  # type: ignore[override]
+    def logits(self, head: FittedCnn) -> Matrix:
         """Return each item's class scores."""
         return head.logits(self.texts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from headstart.backbones import tensors
 from headstart.backbones.card import Tokens
 from headstart.engines.conversion import save_ir
 from headstart.errors import ArtefactError, HeadstartError
-from headstart.files import write_json, write_text
+from headstart.files import write_text
 from headstart.networks.document_cnn import PAD, HierarchicalCNN
 from headstart.text.tokens import by_sentence
 from headstart.text.vectors import WordVectors
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _BATCH = 64
+WEIGHTS, NOTE = "weights.safetensors", "document_cnn"
 OUTPUTS = ("embedding", "features")
 """What the saved network gives: the document's embedding, and the class scores under the contract's name."""
 
@@ -71,7 +73,7 @@ class FittedCnn:
         return self._run(texts)[0]
 
     def read(self, texts: Sequence[str]) -> Tensor:
-        """Return the numbers of the texts' words as the network takes them, int32 [texts, sentences, size]."""
+        """Return the numbers of the texts' words as the network reads them, int32 [n, sentences, size]."""
         return stack(read_lines(texts, self.spec, self.tokenizer))
 
     def save(self, folder: Path) -> Path:
@@ -79,8 +81,7 @@ class FittedCnn:
 
         Args:
             folder: Where the files go: network.xml and network.bin (OpenVINO; int32 [n, sentences, size] in,
-                "embedding" and "features", the class scores, out), tokenizer.json; document_cnn.json and
-                document_cnn.safetensors.
+                "embedding" and "features", the class scores, out), tokenizer.json, weights.safetensors.
 
         Returns:
             The Path of network.xml.
@@ -91,31 +92,33 @@ class FittedCnn:
         main = folder / "network.xml"
         save_ir(self._converted(), main)
         write_text(folder / "tokenizer.json", self.tokenizer.to_str())
-        tensors.write(folder / "document_cnn.safetensors", self.network.state_dict(), {})
         about = {"network": self.network.settings, "spec": asdict(self.spec), "history": list(self.history)}
-        write_json(folder / "document_cnn.json", about)
+        tensors.write(folder / WEIGHTS, self.network.state_dict(), {NOTE: json.dumps(about)})
         return main
 
     @classmethod
-    def load(cls, folder: Path) -> FittedCnn:
+    def load(cls, weights: Path, tokenizer_file: Path) -> FittedCnn:
         """Read what `save` wrote, for what needs torch: training on, gradients.
+
+        Args:
+            weights: weights.safetensors, whatever its name is now.
+            tokenizer_file: tokenizer.json, likewise.
 
         Raises:
             ArtefactError: A file is missing or damaged.
         """
-        import json
-
         from tokenizers import Tokenizer
 
         try:
-            about = json.loads((folder / "document_cnn.json").read_text(encoding="utf-8"))
+            about = json.loads(tensors.notes(weights)[NOTE])
             network = HierarchicalCNN(**about["network"])
-            network.load_state_dict(tensors.read(folder / "document_cnn.safetensors"))
-            tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
+            network.load_state_dict(tensors.read(weights))
+            tokenizer = Tokenizer.from_str(tokenizer_file.read_text(encoding="utf-8"))
             return cls(network.eval(), tokenizer, Tokens(**about["spec"]), tuple(about["history"]))
         except (HeadstartError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise ArtefactError(f"a document CNN in {folder}", reason, "save the model again") from error
+            fix = "save the model again"
+            raise ArtefactError(f"a document CNN in {weights}", reason, fix) from error
 
     @torch.inference_mode()
     def _run(self, texts: Sequence[str]) -> tuple[Matrix, Matrix]:
