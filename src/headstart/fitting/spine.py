@@ -159,7 +159,10 @@ def fit(
                 source = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
             views = None
             if kind == "linear":
-                views = views_of(arranged.data, gathered, default=backbone is None, offline=offline, say=say)
+                views = views_of(
+                    arranged.data, gathered, default=backbone is None, start=carried, store=store,
+                    offline=offline, say=say,
+                )  # fmt: skip
             with one_core_each():
                 fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)
