@@ -20,15 +20,20 @@ RESULTS = Path(__file__).parents[1] / "results"
 JPEGS = (".jpg", ".jpeg")
 
 
-def data_folder(name: str) -> Path:
-    """Return a folder of the benchmark data, or stop and say what is missing."""
+def data_folder(name: str, kind: str = "images") -> Path:
+    """Return a folder of the benchmark data, or stop and say what is missing.
+
+    Args:
+        name: The data set, str.
+        kind: The folder that it is in: "images" or "text". Defaults to "images".
+    """
     root = os.environ.get("HEADSTART_DATA")
     if not root:
         sys.exit(
-            f"This benchmark needs the photographs of {name}. Set HEADSTART_DATA to the folder that holds "
-            f"images/{name} (docs/benchmarks.md says where the sets come from)."
+            f"This benchmark needs the data set {name}. Set HEADSTART_DATA to the folder that holds "
+            f"{kind}/{name} (docs/benchmarks.md says where the sets come from)."
         )
-    folder = Path(root) / "images" / name
+    folder = Path(root) / kind / name
     if not folder.is_dir():
         sys.exit(f"This benchmark needs {folder}, which does not exist.")
     return folder

@@ -97,7 +97,7 @@ def test_words_meaning_and_both(index: SearchIndex) -> None:
     both = index.search("cat", 3)
     assert both[0].name == "a"
     assert both[0].to_json() == {
-        "name": "a", "score": pytest.approx(2 / 61), "label": "pet", "snippet": "a black cat sleeps"
+        "name": "a", "score": pytest.approx(3 / 61), "label": "pet", "snippet": "a black cat sleeps"
     }  # fmt: skip
     assert [hit.score for hit in both] == sorted((hit.score for hit in both), reverse=True)
     assert index.like(np.array([0, 0, 2.0]), 1)[0].label is None
@@ -116,6 +116,8 @@ def test_what_cannot_be_searched_says_so(index: SearchIndex) -> None:
         only_words.like(np.ones(3))
     with pytest.raises(OptionError, match="n of at least 1"):
         index.search("cat", 0)
+    with pytest.raises(OptionError, match="a query"):
+        index.search("  ")
     with pytest.raises(OptionError, match="vectors of length 3"):
         index.like(np.ones(4))
     with pytest.raises(OptionError, match="graph"):

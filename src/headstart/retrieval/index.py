@@ -27,6 +27,7 @@ _MAIN, _ITEMS, _VOCABULARY = "index.json", "items.json", "vocabulary.json"
 _VECTORS, _WORDS, _GRAPH = "vectors.safetensors", "words.safetensors", "neighbours.faiss"
 _AGAIN = "build the index again: headstart index"
 _SNIPPET = 200
+_WEIGHTS = (1.0, 2.0)  # of words and meaning, chosen on the training messages of 20 newsgroups
 _DEPTH = 100  # places of each ranking that are fused; what comes later could hardly reach the first ten
 
 
@@ -153,13 +154,13 @@ class SearchIndex:
         Args:
             query: What is looked for, str.
             n: How many at most, int. Defaults to 10.
-            by: "words", "meaning" or "both". Defaults to None: the first of `ways`.
+            by: "words", "meaning" or "both" (meaning counts twice). Defaults to None: the first of `ways`.
 
         Returns:
             The hits, best first. By words only those that share one with the query.
 
         Raises:
-            OptionError: n is less than 1, or the index cannot be searched in this way.
+            OptionError: The query is empty, n is less than 1, or the index cannot be searched in this way.
         """
         positions, scores = self.rank(query, n, by)
         return self._hits(positions, scores)
@@ -186,6 +187,8 @@ class SearchIndex:
         """Return the positions of what fits a query, best first, and the scores; see `search`."""
         by = self._way(by)
         _check_count(n)
+        if not query.strip():
+            raise OptionError("a query", "an empty one", "say what is looked for")
         if self.words is not None and by == "words":
             return self.words.search(query, n)
         if self.encode is not None and by == "meaning":
@@ -193,7 +196,7 @@ class SearchIndex:
             return positions[0], cosines[0]
         depth = max(n, _DEPTH)
         rankings = [self.rank(query, depth, way)[0] for way in ("words", "meaning")]
-        positions, scores = reciprocal_rank_fusion(rankings)
+        positions, scores = reciprocal_rank_fusion(rankings, _WEIGHTS)
         return positions[:n], scores[:n]
 
     def neighbours(self, vectors: NDArray[Any], n: int = 10, *, approximate: bool | None = None) -> Found:

@@ -179,5 +179,6 @@ def _stem(tokens: list[str], language: str) -> list[str]:
 
     if language not in (known := snowballstemmer.algorithms()):
         raise OptionError(f"a language: {', '.join(known)}", repr(language), "name one of these, or none")
-    stems: list[str] = snowballstemmer.stemmer(language).stemWords(tokens)
-    return stems
+    distinct = list(dict.fromkeys(tokens))  # a long query repeats many words
+    stems = dict(zip(distinct, snowballstemmer.stemmer(language).stemWords(distinct), strict=True))
+    return [stems[token] for token in tokens]
