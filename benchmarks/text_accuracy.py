@@ -3,8 +3,8 @@
     HEADSTART_DATA=… python benchmarks/text_accuracy.py [--sets imdb1250 news6 mr imdb] [--cnn]
 
 The simple things: TF-IDF (words and pairs of words) with scikit-learn's logistic regression and linear SVM,
-their C by cross-validation on the training part; logistic regression on MiniLM's last layer; with --cnn also the
-document CNN. Everybody sees the same training and test texts; nobody's settings were chosen on the test part.
+their C by cross-validation on the training part; logistic regression on MiniLM's last layer; with --cnn the
+document CNN, too. Everybody sees the same training and test texts; nothing was chosen on the test part.
 """
 
 from __future__ import annotations

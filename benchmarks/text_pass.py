@@ -3,8 +3,8 @@
     HEADSTART_DATA=… python benchmarks/text_pass.py [--texts 300] [--repeat 3]
 
 The plain loop is what tutorials show: one text after the other, tokenised, padded to nothing, through
-transformers' BertModel, eager, in fp32, mean over the tokens. Both see the same passages of the same reviews; a
-pass also reads, decodes, fingerprints, stores and indexes. The vectoriser is beside scikit-learn's in
+transformers' BertModel, eager, in fp32, mean over the tokens. Both see the same passages of the same reviews;
+a pass also reads, decodes, fingerprints, stores and indexes. The vectoriser is beside scikit-learn's in
 benchmarks/text_pipeline.py.
 """
 

@@ -23,9 +23,9 @@ from headstart.data.splits import make_folds
 from headstart.text.decode import decode
 
 PROTOCOL = (
-    "The book: 11,314 messages to learn from and 7,318 later ones to test, headers left in. Here: all messages "
-    "in the folder (8,400 in the sample this was written with), a quarter of the threads to test: messages of "
-    "one subject never straddle the split, which makes it harder. Headers, quotes and signatures are taken off, "
+    "The book: 11,314 messages to learn from and 7,318 later ones to test, headers left in. Here: all of the "
+    "folder's messages (8,400 in the sample this was written with), a quarter of the threads to test: of one "
+    "subject all messages are on one side, which makes it harder. Headers, quotes and signatures are taken off, "
     "or not, as each line says."
 )
 SIX = {
