@@ -25,8 +25,8 @@ from headstart.text.decode import decode
 PROTOCOL = (
     "The book: 11,314 messages to learn from and 7,318 later ones to test, headers left in. Here: all of the "
     "folder's messages (8,400 in the sample this was written with), a quarter of the threads to test: of one "
-    "subject all messages are on one side, which makes it harder. Headers, quotes and signatures are taken off, "
-    "or not, as each line says."
+    "subject all messages are on one side, which makes it harder. Headers, quotes and signatures are taken "
+    "off, or not, as each line says."
 )
 SIX = {
     "comp": "computers",
