@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from headstart.searching import build_index as build_index
     from headstart.searching import open_index as open_index
     from headstart.studies import Study as Study
+    from headstart.studio.summary import summarize as summarize
     from headstart.training.plan import HEAD as HEAD
     from headstart.training.plan import Phase as Phase
     from headstart.training.plan import Plan as Plan
@@ -72,6 +73,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "open_index": ("headstart.searching", "open_index"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
+    "summarize": ("headstart.studio.summary", "summarize"),
     "tune": ("headstart.tuning.search", "tune"),
     "tune_process": ("headstart.process", "tune_process"),
 }
@@ -102,6 +104,7 @@ __all__ = [
     "open_index",
     "plan",
     "rank_backbones",
+    "summarize",
     "tune",
     "tune_process",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 from markupsafe import Markup as Markup
 from markupsafe import escape
+
+from headstart.files import write_text
 
 Cell = str | int | float | Markup | None
 
@@ -59,6 +62,34 @@ _PAGE = Markup(
     "<header>\n<h1>{title}</h1>\n{lead}{nav}</header>\n<main>\n{sections}</main>\n"
     "<footer>{footer}</footer>\n{script}</body>\n</html>\n"
 )
+
+
+class Shown(ABC):
+    """What can be shown as a page: in a notebook, or saved as a file."""
+
+    @abstractmethod
+    def html(self) -> str:
+        """Return it as one self-contained page."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as one HTML file, whole or not at all.
+
+        Args:
+            path: Where.
+
+        Returns:
+            The path.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_text(Path(path), self.html())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        # In a frame, for the page's style must not become that of the notebook.
+        frame = '<iframe srcdoc="{}" style="width:100%;height:36rem;border:0" title="{}"></iframe>'
+        return str(fragment(frame, self.html(), type(self).__name__))
 
 
 @dataclass(frozen=True)

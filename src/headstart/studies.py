@@ -13,9 +13,8 @@ from headstart.errors import OptionError
 from headstart.evaluation.charts import roc_chart
 from headstart.evaluation.results import Evaluation
 from headstart.evaluation.sections import percent
-from headstart.files import write_text
 from headstart.fitting import Report
-from headstart.pages import Cell, Markup, Page, paragraph, table
+from headstart.pages import Cell, Markup, Page, Shown, paragraph, table
 from headstart.pages import bar as share_bar
 from headstart.progress import Say, tell
 from headstart.training.diagnosis_page import training_curves
@@ -47,7 +46,7 @@ class Rung:
 
 
 @dataclass
-class Study:
+class Study(Shown):
     """A ladder of models, from the plainest to the best, as a table and a page.
 
     Args:
@@ -182,21 +181,6 @@ class Study:
         path = self.save(Path(folder) / "study.html")
         self.say(f"wrote {path}")
         return path
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page, whole or not at all.
-
-        Args:
-            path: The file.
-
-        Returns:
-            The path.
-
-        Raises:
-            StorageError: It cannot be written.
-        """
-        write_text(Path(path), self.html())
-        return Path(path)
 
     def _lead(self) -> str:
         best = self.best

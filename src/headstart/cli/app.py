@@ -25,6 +25,7 @@ from headstart.cli import (
     predict,
     recipe,
     search,
+    summarize,
     tune,
 )
 
@@ -62,6 +63,7 @@ for command in (
     compare,
     index,
     search,
+    summarize,
     export,
     distill,
     diagnose,

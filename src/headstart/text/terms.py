@@ -166,7 +166,7 @@ class TermsNetwork:
 
     def _logits(self, text: str) -> Matrix:
         score = self.bias.copy()
-        for counted in (self._count_words(text), self._count_characters(text)):
+        for counted in (self.count_words(text), self.count_characters(text)):
             if counted:
                 places = np.fromiter(counted.keys(), np.int64, len(counted))
                 counts = np.fromiter(counted.values(), np.int64, len(counted))
@@ -174,10 +174,12 @@ class TermsNetwork:
                 score += values @ self.weight[places] / np.linalg.norm(values)
         return score
 
-    def _count_words(self, text: str) -> Counter[int]:
+    def count_words(self, text: str) -> Counter[int]:
+        """Return how often a text has the known runs of words, by the place of their weight."""
         return _count(self._word_place, self.settings.word_terms(text))
 
-    def _count_characters(self, text: str) -> Counter[int]:
+    def count_characters(self, text: str) -> Counter[int]:
+        """Return how often a text has the known runs of characters, by the place of their weight."""
         words = Counter(self.settings.character_words(text))  # each distinct word is taken apart once
         terms = (term for word, n in words.items() for term in self.settings.character_terms(word) * n)
         return _count(self._character_place, terms)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headstart.errors import OptionError
-from headstart.files import write_text
+from headstart.pages import Shown
 from headstart.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Shown):
     """What a search found.
 
     Args:
@@ -122,24 +122,6 @@ class Tuning:
         from headstart.tuning.page import tuning_page
 
         return tuning_page(self)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the report as one HTML file, whole or not at all.
-
-        Args:
-            path: Where.
-
-        Returns:
-            The path.
-
-        Raises:
-            StorageError: It cannot be written.
-        """
-        write_text(Path(path), self.html())
-        return Path(path)
-
-    def _repr_html_(self) -> str:
-        return self.html()
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,1 @@
+"""The studio: what a model can show and make, beside its answers."""
