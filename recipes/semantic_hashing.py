@@ -23,9 +23,9 @@ from headstart.retrieval.ranking import precision
 from headstart.text.decode import decode
 
 PROTOCOL = (
-    "Training messages are searched with test messages, without headers, quotes and signatures; relevant is what "
-    "is of the same of the 20 groups. The book has no figure for this; papers split and clean the messages in "
-    "other ways, so what is compared is exact cosine on the same vectors."
+    "Training messages are searched with test messages, without headers, quotes and signatures; relevant is "
+    "what is of the same of the 20 groups. The book has no figure for this; papers split and clean the "
+    "messages in other ways, so what is compared is exact cosine on the same vectors."
 )
 FIRST = 100
 

@@ -16,13 +16,14 @@ from headstart.artefact import load as load_model
 from headstart.artefact.model import Model
 from headstart.artefact.schema import NAME as ARTEFACT
 from headstart.artefact.streaming import ask
+from headstart.backbones.card import Spec
 from headstart.data.items import Dataset, Problem, Source, in_words
 from headstart.engines.choosing import Engine, choose
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError, DataError, DecodeError, OptionError
 from headstart.files import digest_file
 from headstart.fitting.gathering import gather
-from headstart.modalities import modality
+from headstart.modalities import Modality, modality
 from headstart.progress import Say, quiet
 from headstart.retrieval.index import SearchIndex
 from headstart.text.decode import decode
@@ -189,13 +190,21 @@ class _BackboneEncoder:
         rows = [
             (number, row)
             for number, source in enumerate(sources)
-            for row in reader.inputs(source, card.preprocess)
+            for row in _inputs(reader, source, card.preprocess)
         ]
         total, count = np.zeros((len(sources), card.features), np.float32), np.zeros(len(sources))
         for number, outputs in self._engine.run(iter(rows), ("features",)):
             total[number] += outputs["features"]
             count[number] += 1
         return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+
+
+def _inputs(reader: Modality, source: Source, spec: Spec) -> Iterable[NDArray[Any]]:
+    try:
+        return reader.inputs(source, spec)
+    except DecodeError as error:
+        named = f"{source}: {error.received}" if isinstance(source, Path) else error.received
+        raise DecodeError(error.expected, named, error.fix) from error
 
 
 @dataclass
