@@ -158,6 +158,18 @@ def test_hardly_any_text_is_no_fault(texts: tuple[str, ...], name: str) -> None:
     np.testing.assert_allclose(data.logits(network), network.logits(texts), atol=1e-4)
 
 
+def test_replaced_settings_and_texts_are_counted_anew() -> None:
+    data = view(*written(30))
+    network = replace(data, settings=SETTINGS["words"]).fit("linear", 1.0, None, 0)
+    assert len(network.words) > 0
+    assert len(network.characters) == 0
+    others = replace(data, texts=tuple(text.upper() + " extra" for text in data.texts))
+    assert "extra" in others.fit("linear", 1.0, None, 0).words
+    part = data.take(np.arange(10))
+    assert part.counted is not None
+    assert part.counted.are_of(part.texts, part.settings)
+
+
 def test_wrong_arguments() -> None:
     texts, y = written(10)
     data = view(texts, y)

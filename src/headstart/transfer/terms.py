@@ -25,6 +25,23 @@ _SOLVER = Lock()
 """liblinear draws from one generator for the whole process: side by side, fits would not be reproducible."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """The counts of words and characters, and what they are counts of."""
+
+    texts: tuple[str, ...]
+    settings: TermsSettings
+    parts: tuple[Counts, ...]
+
+    @classmethod
+    def of(cls, texts: tuple[str, ...], settings: TermsSettings) -> _Counted:
+        return cls(texts, settings, (count_words(texts, settings), count_characters(texts, settings)))
+
+    def are_of(self, texts: tuple[str, ...], settings: TermsSettings) -> bool:
+        """Return whether these are the counts of such a view, after `dataclasses.replace` too."""
+        return self.texts is texts and self.settings == settings
+
+
 @dataclass(frozen=True)
 class Terms(Labelled):
     """Texts with their classes: what fitting a linear model on TF-IDF looks at.
@@ -39,6 +56,7 @@ class Terms(Labelled):
         texts: The texts, str.
         settings: What is counted and how it is weighed, TermsSettings. Defaults to words and pairs of words.
         weight: How much each item counts in fitting, float [items]. Defaults to None: all the same.
+        counted: Made by the view itself.
 
     Raises:
         DataError: There are not as many texts, classes and weights as items.
@@ -56,26 +74,31 @@ class Terms(Labelled):
     texts: tuple[str, ...] = ()
     settings: TermsSettings = field(default_factory=TermsSettings)
     weight: NDArray[np.floating] | None = None
-    counted: tuple[Counts, ...] = field(default=(), repr=False)
+    counted: _Counted | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         lengths = {len(self.features), len(self.y), len(self.texts)}
         if len(lengths | ({len(self.texts)} if self.weight is None else {len(self.weight)})) != 1:
             received = f"{len(self.features)} items, {len(self.y)} classes, {len(self.texts)} texts"
             raise DataError("a text, a class and a weight for each item", received, "give one of each")
-        if not self.counted:
-            counted = count_words(self.texts, self.settings), count_characters(self.texts, self.settings)
-            object.__setattr__(self, "counted", counted)
+        if self.counted is None or not self.counted.are_of(self.texts, self.settings):
+            object.__setattr__(self, "counted", _Counted.of(self.texts, self.settings))
+
+    @property
+    def _counts(self) -> tuple[Counts, ...]:
+        return () if self.counted is None else self.counted.parts
 
     def take(self, items: NDArray[np.int64]) -> Self:
         """Return the part with these items, by position."""
+        texts = tuple(self.texts[item] for item in items)
+        counts = tuple(counts.take(items) for counts in self._counts)
         return replace(
             self,
             features=self.features.take(items),
             y=self.y[items],
-            texts=tuple(self.texts[item] for item in items),
+            texts=texts,
             weight=None if self.weight is None else self.weight[items],
-            counted=tuple(counts.take(items) for counts in self.counted),
+            counted=_Counted(texts, self.settings, counts),
         )
 
     def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> TermsNetwork:  # type: ignore[override]
@@ -95,12 +118,12 @@ class Terms(Labelled):
         """
         if kind != "linear":
             raise OptionError("a linear model on terms", repr(kind), "use linear")
-        columns = [_choose(counts, self.settings) for counts in self.counted]
+        columns = [_choose(counts, self.settings) for counts in self._counts]
         words, characters = (
             [counts.terms[column] for column in kept]
-            for counts, kept in zip(self.counted, columns, strict=True)
+            for counts, kept in zip(self._counts, columns, strict=True)
         )
-        parts = [counts.matrix[:, kept] for counts, kept in zip(self.counted, columns, strict=True)]
+        parts = [counts.matrix[:, kept] for counts, kept in zip(self._counts, columns, strict=True)]
         idf = np.concatenate([_idf(part) for part in parts])
         x = _weigh(parts, idf, self.settings)
         weight, bias = self._linear(x, strength, class_weight, seed)
@@ -110,7 +133,7 @@ class Terms(Labelled):
         """Return each item's class scores, from what is counted already."""
         parts = [
             counts.matrix[:, [counts.place[term] for term in terms]]
-            for counts, terms in zip(self.counted, (head.words, head.characters), strict=True)
+            for counts, terms in zip(self._counts, (head.words, head.characters), strict=True)
         ]
         scores: Matrix = _weigh(parts, head.idf, head.settings) @ head.weight + head.bias
         return scores
