@@ -19,7 +19,7 @@ from headstart.training.plan import Settings
 from headstart.transfer.cnn_training import CnnSettings
 from headstart.transfer.document_cnn import DocumentCnn
 from headstart.transfer.features import Features
-from headstart.transfer.fitted_cnn import FittedCnn
+from headstart.transfer.fitted_cnn import WEIGHTS, FittedCnn
 from headstart.transfer.selection import select
 
 FILLING = ("the", "a", "of", "it", "with", "scene", "man", "then", "went", "home")
@@ -61,10 +61,6 @@ def view(count: int = 160, settings: CnnSettings = QUICK, **changed: object) -> 
     features = Features(np.zeros((count, 0), np.float32), n, n)
     made = DocumentCnn(features, n % 2, 2, texts(count), settings=settings)
     return replace(made, **changed)  # type: ignore[arg-type]
-
-
-def files_of(folder: Path) -> tuple[Path, Path]:
-    return folder / "weights.safetensors", folder / "tokenizer.json"
 
 
 @pytest.fixture(scope="module")
@@ -205,14 +201,15 @@ def test_what_is_saved_answers_without_torch(fitted: FittedCnn, tmp_path: Path) 
 
 def test_what_is_saved_can_be_trained_on(fitted: FittedCnn, tmp_path: Path) -> None:
     fitted.save(tmp_path / "cnn")
-    again = FittedCnn.load(*files_of(tmp_path / "cnn"))
+    weights, tokenizer = tmp_path / "cnn" / WEIGHTS, tmp_path / "cnn" / "tokenizer.json"
+    again = FittedCnn.load(weights, tokenizer)
     assert (again.words, again.spec, again.history) == (fitted.words, fitted.spec, fitted.history)
     np.testing.assert_array_equal(again.logits(texts(5)), fitted.logits(texts(5)))
-    (tmp_path / "cnn" / "weights.safetensors").write_bytes(b"nothing")
     with pytest.raises(ArtefactError, match="to fix"):
-        FittedCnn.load(*files_of(tmp_path / "cnn"))
+        FittedCnn.load(weights, tmp_path / "nowhere")
+    weights.write_bytes(b"nothing")
     with pytest.raises(ArtefactError, match="to fix"):
-        FittedCnn.load(*files_of(tmp_path / "nowhere"))
+        FittedCnn.load(weights, tokenizer)
 
 
 def test_a_class_without_texts_is_never_answered() -> None:

@@ -45,20 +45,19 @@ class KMaxPool(nn.Module):
             float [n, channels, k].
         """
         length = x.shape[-1]
-        if mask is not None:
-            x = x.masked_fill(~mask[:, None], -torch.inf)
-        if length < self.k:
-            x = F.pad(x, (0, self.k - length), value=-torch.inf)
-        found, taken = [], []
-        for _ in range(self.k):  # not topk, which is slower, and takes any of several equal values
-            value, place = x.max(dim=-1, keepdim=True)
-            x = x.scatter(-1, place, -torch.inf)
-            found.append(value)
-            taken.append(place)
-        values, places = torch.cat(found, dim=-1), torch.cat(taken, dim=-1)
-        absent = values == -torch.inf
-        order = places.masked_fill(absent, max(length, self.k)).argsort(dim=-1)
-        return values.masked_fill(absent, 0).gather(-1, order)
+        places = torch.arange(length, dtype=torch.int32, device=x.device)
+        left = x.detach() if mask is None else x.detach().masked_fill(~mask[:, None], -torch.inf)
+        kept = []
+        # Not topk or max with its place: which of equal values these take differs between torch and OpenVINO,
+        # and a word that is said twice gives equal values.
+        for _ in range(self.k):
+            greatest = left.amax(-1, keepdim=True)
+            there = (left == greatest) & (greatest > -torch.inf)
+            first = places.expand_as(left).masked_fill(~there, length).amin(-1, keepdim=True)
+            left = left.masked_fill(places == first, -torch.inf)
+            kept.append(first)
+        order = torch.cat(kept, dim=-1).sort(dim=-1).values.long()
+        return x.gather(-1, order.clamp(max=length - 1)).masked_fill(order == length, 0)
 
     def extra_repr(self) -> str:
         """Return what is written between the brackets of the module's name."""
@@ -168,7 +167,8 @@ class HierarchicalCNN(nn.Module):
         """
         documents, sentences, length = ids.shape
         lines = ids.reshape(documents * sentences, length)
-        if torch.jit.is_tracing():  # what follows depends on the text, which a converted network must not
+        # What follows depends on the text, which a converted network must not.
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return self._embed_lines(lines).reshape(documents, sentences, self.sentence_size)
         lengths = (lines != PAD).sum(1)
         found = self.embedding.weight.new_zeros(len(lines), self.sentence_size)
@@ -207,7 +207,7 @@ class HierarchicalCNN(nn.Module):
 
     def _kernels(self) -> tuple[Tensor, Tensor]:
         """Return the kernels of all widths as one, the narrower ones with zeros around, and their biases."""
-        widest, weights, biases = max(self.widths), [], []
+        widest, weights, biases = max(self.widths), list[Tensor](), list[Tensor]()
         for layer, width in zip(self.over_words, self.widths, strict=True):
             left = (widest - 1) // 2 - (width - 1) // 2
             around = [left * self.size, (widest - width - left) * self.size]

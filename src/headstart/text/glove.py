@@ -16,7 +16,7 @@ from headstart.progress import track
 from headstart.text.vectors import Matrix, WordVectors, no_words
 
 _SENTENCES_AT_ONCE = 20_000
-_PAIRS_AT_ONCE = 65_536
+_PAIRS_AT_ONCE = 8_192
 _STEPS = 50
 """An epoch has at least so many steps, or small counts would hardly be learned from."""
 _USUAL, _POWER = 100.0, 0.75
@@ -132,7 +132,7 @@ def factorise(
         for part in np.array_split(chance.permutation(pairs.nnz), steps):
             loss += model.step(pairs.row[part], pairs.col[part], wanted[part], weight[part])
         losses.append(loss / pairs.nnz)
-    return model.word + model.context, losses
+    return (model.word + model.context).astype(np.float32), losses
 
 
 class _Factors:

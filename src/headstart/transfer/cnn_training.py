@@ -22,7 +22,10 @@ from headstart.training.reproducible import seed_torch
 from headstart.training.sampling import Items, batches, order
 from headstart.transfer.fitted_cnn import stack
 
-_TRAINING = Settings(dropout=0.4, patience=3, clip=5.0)
+_STEPS, _FEWEST, _MOST = 600, 6, 30
+"""The steps that 1,000 reviews need, and in any case so many epochs at least (enough for 10,000) and at most."""
+# Without patience: few texts may wait for five epochs before they begin to be understood.
+_TRAINING = Settings(dropout=0.5, label_smoothing=0.1, clip=5.0)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class CnnSettings:
     """How a document CNN is made and trained.
 
     Args:
-        epochs: How often the texts are gone through at most, int.
+        epochs: How often the texts are gone through at most, int. Defaults to None: 6 times, and up to
+            30 times where that would be fewer than 600 steps.
         rate: Peak learning rate, float.
         freeze_after: Epochs after which the word vectors stay as they are, int; 0 never trains them. Defaults
             to None: they are trained to the end.
@@ -44,7 +48,7 @@ class CnnSettings:
         OptionError: A number outside its range.
     """
 
-    epochs: int = 8
+    epochs: int | None = None
     rate: float = 2e-3
     freeze_after: int | None = None
     most_words: int = 30_000
@@ -54,9 +58,11 @@ class CnnSettings:
     training: Settings = _TRAINING
 
     def __post_init__(self) -> None:
-        counts = {"epochs": (self.epochs, 1), "most_words": (self.most_words, 1), "size": (self.size, 1)}
+        counts = {"most_words": (self.most_words, 1), "size": (self.size, 1)}
         counts |= {"more_words": (self.more_words, 0), "freeze_after": (self.freeze_after or 0, 0)}
         counts |= {"spec.sentences": (self.spec.sentences, 1)}
+        if self.epochs is not None:
+            counts["epochs"] = (self.epochs, 1)
         for name, (value, least) in counts.items():
             if value < least:
                 raise OptionError(f"{name} of at least {least}", str(value), "leave it out for the default")
@@ -102,16 +108,16 @@ def train_cnn(
     """
     history: list[dict[str, float]] = []
     best, kept, waited = math.inf, network.state_dict(), 0
+    steps = -(-len(data.train) // settings.training.batch)
+    epochs = settings.epochs or min(_MOST, max(_FEWEST, -(-_STEPS // steps)))
     optimiser = optimisers.build(settings.training, _groups(network, settings))
     with mixed(network, settings.training.precision) as autocast:
-        for epoch in range(settings.epochs):
+        for epoch in range(epochs):
             trained = settings.freeze_after is None or epoch < settings.freeze_after
             network.embedding.weight.requires_grad_(trained)
-            line = {
-                "epoch": epoch + 1.0,
-                "loss": _epoch(network, data, settings, seed, epoch, optimiser, autocast),
-            }
-            line |= _held(network, data, settings.training.batch, autocast)
+            loss = _epoch(network, data, settings, (seed, epoch, epochs), optimiser, autocast)
+            held = _held(network, data, settings.training.batch, autocast)
+            line = {"epoch": epoch + 1.0, "loss": loss, **held}
             history.append(line)
             if not math.isfinite(line["loss"]):
                 fix = "use a lower learning rate"
@@ -149,18 +155,18 @@ def _epoch(
     network: HierarchicalCNN,
     data: Lines,
     settings: CnnSettings,
-    seed: int,
-    epoch: int,
+    place: tuple[int, int, int],
     optimiser: torch.optim.Optimizer,
     autocast: Autocast,
 ) -> float:
-    """Go once through the texts; return the mean loss."""
+    """Go once through the texts, at (seed, epoch, epochs); return the mean loss."""
+    seed, epoch, epochs = place
     key, total = (seed, 0, epoch), 0.0
     steps = batches(order(data.train, data.y.numpy(), key, "shuffle"), settings.training.batch)
     seed_torch(key)
     network.train()
-    for step, (items,) in enumerate(track(steps, f"epoch {epoch + 1} of {settings.epochs}")):
-        factor = schedules.factor(settings.training, epoch * len(steps) + step, settings.epochs * len(steps))
+    for step, (items,) in enumerate(track(steps, f"epoch {epoch + 1} of {epochs}")):
+        factor = schedules.factor(settings.training, epoch * len(steps) + step, epochs * len(steps))
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * factor
         with autocast():

@@ -56,8 +56,9 @@ class DocumentCnn(Labelled):
         >>> from headstart.transfer.features import Features
         >>> n = np.arange(40)
         >>> texts = tuple(["A bad, bad film.", "What a good film!"][k % 2] for k in n)
-        >>> data = DocumentCnn(Features(np.zeros((40, 0), np.float32), n, n), n % 2, 2, texts)
-        >>> data.fit("linear", 0.01, None, 0).logits(["Bad.", "Good!"]).argmax(1)
+        >>> features, quick = Features(np.zeros((40, 0), np.float32), n, n), CnnSettings(epochs=10, rate=0.01)
+        >>> data = DocumentCnn(features, n % 2, 2, texts, settings=quick)
+        >>> data.fit("linear", 0.01, None, 0).logits(texts[:2]).argmax(1)
         array([0, 1])
     """
 

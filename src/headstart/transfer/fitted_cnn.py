@@ -73,7 +73,7 @@ class FittedCnn:
         return self._run(texts)[0]
 
     def read(self, texts: Sequence[str]) -> Tensor:
-        """Return the numbers of the texts' words as the network reads them, int32 [n, sentences, size]."""
+        """Return the numbers of the texts' words as it reads them, int32 [n, sentences, size]."""
         return stack(read_lines(texts, self.spec, self.tokenizer))
 
     def save(self, folder: Path) -> Path:
