@@ -23,7 +23,7 @@ from headstart.training.sampling import Items, batches, order
 from headstart.transfer.fitted_cnn import stack
 
 _STEPS, _FEWEST, _MOST = 600, 6, 30
-"""The steps that 1,000 reviews need, and in any case so many epochs at least (enough for 10,000) and at most."""
+"""The steps that 1,000 reviews need; in any case so many epochs at least, which 10,000 need, and at most."""
 # Without patience: few texts may wait for five epochs before they begin to be understood.
 _TRAINING = Settings(dropout=0.5, label_smoothing=0.1, clip=5.0)
 
