@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.files import atomic_folder, cache_dir
+from toy_texts import ToyText, known, make_toy_text, write_texts
 
 _PHOTOS = {  # scikit-image's wheel differs between platforms, its photographs do not
     "chelsea": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
@@ -113,3 +114,22 @@ def write_pictures() -> WritePictures:
         return root
 
     return write
+
+
+@pytest.fixture(scope="session")
+def toy_text_made(tmp_path_factory: pytest.TempPathFactory) -> ToyText:
+    """A tiny text encoder with random weights, in a wheel on no index."""
+    return make_toy_text(tmp_path_factory.mktemp("toy_text"))
+
+
+@pytest.fixture(scope="module")
+def toy_text(toy_text_made: ToyText, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyText]:
+    """The tiny text encoder as the default for texts, in a cache of the module's own."""
+    with known(toy_text_made, tmp_path_factory.mktemp("cache")):
+        yield toy_text_made
+
+
+@pytest.fixture(scope="session")
+def folder_of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each of the classes good and bad, with 24 short texts each."""
+    return write_texts(tmp_path_factory.mktemp("texts") / "reviews", good=24, bad=24)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from toy_weights import Toy, make_wheel
+from toy_weights import Toy
 
 from headstart import backbones
 from headstart.backbones import catalogue, doors, tensors, wheels
 from headstart.errors import BackboneError
+from toy_wheels import make_wheel
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from headstart.backbones import tensors
 from headstart.backbones.card import Card, Wheel
 from headstart.backbones.catalogue import CARDS
 from headstart.networks.efficientnet_lite import EfficientNetLite, reference_names
+from toy_wheels import make_wheel
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,3 @@ def make_toy(folder: Path) -> Toy:
     )
     card = replace(CARDS["efficientnet_lite0"], digest=tensors.digest(weights), doors=(door,))
     return Toy(card, weights, pth, wheel)
-
-
-def make_wheel(path: Path, project: str, files: dict[str, bytes]) -> None:
-    info = f"{project}-1.0.dist-info"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{info}/RECORD", "")

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from headstart.artefact.network import outputs
+from headstart.backbones.card import Preprocess, Spec, Tokens
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval, Thresholds
 
@@ -79,6 +80,8 @@ def _backbone(member: Member) -> str:
 def _together(model: Model) -> str:
     if len(model.members) == 1:
         return ""
+    if model.combine == "sum":
+        return f"{len(model.members)} members answer together: the sum of their logits. "
     what = "numbers" if model.target == "number" else "calibrated probabilities"
     logits = "" if model.target == "number" else ", whose logarithms are the logits here"
     return f"{len(model.members)} members answer together: the mean of their {what}{logits}. "
@@ -131,23 +134,45 @@ def _answers(calibration: AnyCalibration, labels: Sequence[str]) -> str:
 
 
 def _usage(model: Model) -> str:
+    answer = {"label": "label", "labels": "labels", "number": "value"}[model.target]
+    example = '"A text of yours."' if model.modality == "text" else '"new.jpg"'
+    return (
+        "```python\nimport headstart as hs\n\n"
+        f'model = hs.load("this folder")\nmodel.predict([{example}])[0].{answer}\n```\n\n'
+        f"`headstart predict MODEL FILE…` does the same. {_alone(model)} "
+        "Do not edit the files in this folder, this one included: their digests are checked."
+    )
+
+
+def _alone(model: Model) -> str:
+    """Say what the networks are for programs that know nothing of headstart."""
+    networks = [member for member in model.members if member.is_ir]
+    if not networks:
+        return "The terms and what they weigh are in `terms.json` and `terms.safetensors`."
+    alone = "`network.xml` is an OpenVINO network"
     if len(model.members) > 1:
         alone = "each `network….xml` is one member's OpenVINO network"
-    else:
-        alone = "`network.xml` is an OpenVINO network"
-    sides = dict.fromkeys(front.preprocess.size for front in model.front_ends)
-    shapes = " or ".join(f"[n, {side}, {side}, 3]" for side in sides)
-    answer = {"label": "label", "labels": "labels", "number": "value"}[model.target]
+    takes, prepared = _input(networks)
     *names, last = outputs(model.target)
     order = "" if model.target == "number" else " in the order of the labels"
     return (
-        "```python\nimport headstart as hs\n\n"
-        f'model = hs.load("this folder")\nmodel.predict(["new.jpg"])[0].{answer}\n```\n\n'
-        "`headstart predict MODEL FILE…` does the same. Without headstart: "
-        f'{alone}; its input "pixels" is uint8 {shapes} (RGB), its outputs are '
-        f"{', '.join(names)} and {last}{order}. `front_end` in `artefact.json` says how to "
-        "resize and crop. Do not edit the files in this folder, this one included: their digests are checked."
+        f"Without headstart: {alone}; its input {takes}, its outputs are "
+        f"{', '.join(names)} and {last}{order}. `front_end` in `artefact.json` says how to {prepared}."
     )
+
+
+def _input(members: Sequence[Member]) -> tuple[str, str]:
+    """Return what networks take, and how an item is prepared for them."""
+    specs = list(dict.fromkeys(member.front_end.preprocess for member in members))
+    if isinstance(specs[0], Preprocess):
+        shapes = " or ".join(dict.fromkeys(f"[n, {spec.size}, {spec.size}, 3]" for spec in specs))
+        return f'"pixels" is uint8 {shapes} (RGB)', "resize and crop"
+    shapes = " or ".join(dict.fromkeys(_tokens_shape(spec) for spec in specs))
+    return f'"tokens" is int32 {shapes}', "cut a text into passages; `tokenizer….json` gives the numbers"
+
+
+def _tokens_shape(spec: Spec) -> str:
+    return f"[n, {spec.sentences}, {spec.size}]" if isinstance(spec, Tokens) and spec.sentences else "[n, t]"
 
 
 def _labels(model: Model) -> str:

@@ -14,6 +14,7 @@ from headstart.artefact.members import Member, combined
 from headstart.artefact.model import Model
 from headstart.artefact.network import outputs
 from headstart.artefact.schema import Artefact, MemberFiles
+from headstart.backbones.card import Spec, Tokens
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
 from headstart.text.tokens import know
@@ -157,9 +158,17 @@ def _member(folder: Path, member: MemberFiles, artefact: Artefact) -> Member:
         raise ArtefactError(expected, f"one from {width} to {classes}", "save the model again")
     weights = None if member.weights is None else folder / member.weights
     tokenizer = None if member.tokenizer is None else folder / member.tokenizer
-    if tokenizer is not None:
-        know(tokenizer)
+    _know_tokenizer(member.front_end.preprocess, tokenizer)
     return Member(member.front_end, member.backbone, folder / member.network, head, weights, tokenizer)
+
+
+def _know_tokenizer(spec: Spec, file: Path | None) -> None:
+    """Make a member's own tokenizer known, which its front end names by the digest."""
+    wanted = spec.tokenizer if isinstance(spec, Tokens) else ""
+    found = "" if file is None else know(file)
+    if found != wanted:
+        expected = f"the tokenizer {wanted[:12]}…" if wanted else "no tokenizer"
+        raise ArtefactError(expected, f"{found[:12]}…" if found else "none", "save the model again")
 
 
 def _golden(path: Path, artefact: Artefact, front_ends: int) -> Golden:

@@ -22,7 +22,8 @@ Ids = NDArray[np.int32]
 
 MULTIPLE = 16
 """Rows are filled up to a multiple of this: a network then meets few different shapes."""
-_known: dict[str, Path] = {}
+# Contents, not paths: a model that was loaded answers on when its folder has moved.
+_known: dict[str, bytes] = {}
 # Tokenizing ends here: what follows could not be seen in `rows` passages, and a text may have megabytes.
 _CHARACTERS_PER_TOKEN = 16
 
@@ -40,10 +41,11 @@ def know(path: Path) -> str:
         ArtefactError: It cannot be read.
     """
     try:
-        digest = digest_bytes(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise _absent(str(path)) from error
-    _known[digest] = path
+    digest = digest_bytes(content)
+    _known[digest] = content
     return digest
 
 
@@ -59,13 +61,12 @@ def tokenizer(digest: str) -> Tokenizer:
     """
     from tokenizers import Tokenizer
 
-    path = _known.get(digest)
-    if path is None:
-        known = (know(file) == digest and file for file in (cache_dir() / "weights").glob("*.tokenizer.json"))
-        path = next((file for file in known if file), None)
-    if path is None:
-        raise _absent(digest)
-    found = Tokenizer.from_file(str(path))
+    if digest not in _known:
+        # The backbones' own are in the cache.
+        files = sorted((cache_dir() / "weights").glob("*.tokenizer.json"))
+        if not any(know(file) == digest for file in files):
+            raise _absent(digest)
+    found = Tokenizer.from_str(_known[digest].decode())
     found.no_padding()
     found.no_truncation()
     return found
@@ -119,14 +120,13 @@ def _around(encoder: Tokenizer) -> tuple[list[int], list[int]]:
 
 def _parts(tokens: int, spec: Tokens, encoder: Tokenizer) -> list[slice]:
     """Return which tokens of a text are in which passage."""
-    room = spec.size - sum(map(len, _around(encoder)))
+    room = max(1, spec.size - sum(map(len, _around(encoder))))
     count = max(1, -(-tokens // room))
-    # Of equal length, so that the last one is no leftover of three words with the weight of the others.
-    step = -(-tokens // count)
     kept: Sequence[int] = range(count)
     if count > spec.rows:
         kept = np.linspace(0, count - 1, spec.rows).round().astype(int).tolist()
-    return [slice(number * step, (number + 1) * step) for number in kept]
+    # Of equal length, so that the last one is no leftover of three words with the weight of the others.
+    return [slice(number * tokens // count, (number + 1) * tokens // count) for number in kept]
 
 
 def _filled(passage: list[int], spec: Tokens, nothing: int) -> Ids:
