@@ -123,7 +123,7 @@ def contenders(dataset: Dataset, email: bool, cnn: bool) -> dict[str, Callable[[
         asked = [decode(item.source, email=email) for item in parts["test"]]  # type: ignore[arg-type]
         y = np.array([str(item.label) for item in train])
         truth = np.array([str(item.label) for item in parts["test"]])
-        last = LogisticRegression(max_iter=1000) if kind == "logistic" else LinearSVC()
+        last = LogisticRegression(max_iter=1000) if kind == "logistic" else LinearSVC(max_iter=10_000)
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         grid = {f"{type(last).__name__.lower()}__C": STRENGTHS["c"]}
         model = GridSearchCV(make_pipeline(words, last), grid, cv=3).fit(texts, y)

@@ -3,7 +3,7 @@
 The figures are those of "Hands-On Transfer Learning with Python" (Sarkar, Bali and Ghosh, 2018, chapter 7):
 the 20 groups joined to six, 7,318 messages to test, a document CNN .8047 and a linear SVM .8234.
 
-Data: a folder with train.jsonl.gz and test.jsonl.gz, whole messages in "text" and their group in "label".
+Data: a folder with train.jsonl.gz and test.jsonl.gz, whole messages in "text" and their newsgroup in "group".
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 def by_thread(data: Dataset, seed: int) -> Dataset:
     """Return the messages with the six groups as labels, a quarter of the threads for testing."""
-    items = [replace(item, label=six(str(item.label)), group=subject(item)) for item in data]
+    items = [replace(item, label=six(str(item.group)), group=subject(item)) for item in data]
     threads = {group: number for number, group in enumerate(dict.fromkeys(item.group for item in items))}
     folds = make_folds([item.label for item in items], [threads[i.group] for i in items], folds=4, seed=seed)
     pairs = zip(items, folds, strict=True)
