@@ -50,7 +50,7 @@ def imdb1250(seed: int) -> Dataset:
 def news6(seed: int) -> Dataset:
     """Six broad newsgroups without headers, threads kept together."""
     recipe = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "newsgroups_six.py"))
-    data: Dataset = recipe["by_thread"](hs.data.open(data_folder("news20", "text")), seed)
+    data: Dataset = recipe["by_thread"](recipe["messages"](data_folder("news20", "text")), seed)
     return data
 
 

@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("newsgroups-study"), help="where reports go")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    data, seed = by_thread(hs.data.open(options.data), options.seed), options.seed
+    data, seed = by_thread(messages(options.data), options.seed), options.seed
     study = hs.Study("Six newsgroups", PROTOCOL)
     for email, words in ((True, "without headers"), (False, "with headers")):
         book = {"document_cnn": 0.8047} if not email else {}
@@ -59,9 +59,14 @@ def main() -> None:
     study.show(options.out)
 
 
+def messages(folder: Path) -> Dataset:
+    """Open the messages with the newsgroup's name as the label."""
+    return hs.data.open(folder, label_column="group", group_column="thread")
+
+
 def by_thread(data: Dataset, seed: int) -> Dataset:
     """Return the messages with the six groups as labels, a quarter of the threads for testing."""
-    items = [replace(item, label=six(str(item.group)), group=subject(item)) for item in data]
+    items = [replace(item, label=six(str(item.label)), group=subject(item)) for item in data]
     threads = {group: number for number, group in enumerate(dict.fromkeys(item.group for item in items))}
     folds = make_folds([item.label for item in items], [threads[i.group] for i in items], folds=4, seed=seed)
     pairs = zip(items, folds, strict=True)
