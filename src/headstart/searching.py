@@ -56,7 +56,7 @@ def build_index(
             Defaults to None.
         language: Cut off the endings of this language's words, such as "english". Defaults to None.
         email: Whether headers, quotes and signatures of e-mails are taken off texts first. Defaults to False.
-        approximate: Whether to search along a graph. Defaults to None: above 50,000 items.
+        approximate: Whether to search along a graph. Defaults to None: above 100,000 items.
         engine: "auto", "openvino" or "torch". Defaults to "auto".
         precision: "bf16" or "fp32". Defaults to None: the engine's own choice.
         offline: Whether to stay off the network. Defaults to False.

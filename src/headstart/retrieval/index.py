@@ -106,7 +106,7 @@ class SearchIndex:
             texts: The text of each, str. Defaults to None: they are no texts.
             labels: The label of each, str or None. Defaults to None.
             language: Cut off the endings of this language's words. Defaults to None.
-            approximate: Whether to search along a graph. Defaults to None: above 50,000 items.
+            approximate: Whether to search along a graph. Defaults to None: above 100,000 items.
             encoder: What made the vectors, a JSON object. Defaults to None (unknown).
             encode: Turns queries into vectors. Defaults to None.
 
