@@ -61,7 +61,7 @@ def main() -> None:
 
 def messages(folder: Path) -> Dataset:
     """Open the messages with the newsgroup's name as the label."""
-    return hs.data.open(folder, label_column="group", group_column="thread")
+    return hs.data.open(folder, label_column="group")
 
 
 def by_thread(data: Dataset, seed: int) -> Dataset:
