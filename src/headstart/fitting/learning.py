@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from headstart.fitting.arranging import Arrangement
 from headstart.fitting.gathering import Gathered
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
 from headstart.fitting.targets import require_variety
-from headstart.fitting.views import view_plan
+from headstart.fitting.views import Answers, AtBlock, view_plan
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, select
@@ -27,12 +27,27 @@ from headstart.transfer.source_head import (
     select_start,
     start_choices,
 )
-from headstart.transfer.stacking import StackedHead, select_view
+from headstart.transfer.stacking import Stacked, StackedHead, select_view
 
 if TYPE_CHECKING:
     from headstart.fitting.views import AnyHead
 
 _FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A view that answers beside the backbone's features, such as terms.
+
+    Args:
+        view: All items.
+        on_train: Its model fitted on train alone.
+        head: The one fitted on train and val.
+    """
+
+    view: Labelled
+    on_train: AnyHead
+    head: AnyHead
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,11 @@ class Fitted:
         losses: Cross-validated loss by what the head starts from, {"zero" | "source classes": float}.
             Defaults to none, where only one was tried.
         view: The items as the chosen view shows them, which the head was fitted on. Defaults to None.
-        on_train: The head fitted on train alone, where there is a val part: what training may start from, for
-            it has not seen the items that the training is checked on. Defaults to None.
+        on_train: The head fitted on train alone on what the backbone's last block says, where there is a val
+            part and such a head was chosen: what training may start from, for it has not seen the items that
+            the training is checked on. Defaults to None.
+        beside: What else the chosen view consists of, where there is a val part: it may answer together with
+            a trained network. Defaults to none.
     """
 
     head: AnyHead
@@ -65,6 +83,7 @@ class Fitted:
     losses: dict[str, float] = field(default_factory=dict)
     on_train: Head | None = None
     view: Labelled | None = None
+    beside: tuple[Beside, ...] = ()
 
 
 def learn(
@@ -116,14 +135,26 @@ def learn(
     if isinstance(data, Started):
         plan["head_start"] = SOURCE
     plan |= view_plan(data)
-    on_train = _on_features(checked)
-    return Fitted(head, calibration, final, strengths, evaluations, plan, start, losses, on_train, data)
+    beside = () if checked is None else _beside(data, checked, head)
+    on_train = checked if isinstance(checked, Head) and _own(data, gathered.card.blocks[-1]) else None
+    return Fitted(
+        head, calibration, final, strengths, evaluations, plan, start, losses, on_train, data, beside
+    )
 
 
-def _on_features(head: AnyHead | None) -> Head | None:
-    """Return the part of what was fitted that reads the backbone's features."""
-    parts = head.heads if isinstance(head, StackedHead) else (head,)
-    return next((part for part in parts if isinstance(part, Head)), None)
+def _beside(data: Labelled, checked: AnyHead, head: AnyHead) -> tuple[Beside, ...]:
+    """Return the parts of the chosen view that do not read the backbone's features."""
+    parts: Iterable[tuple[Labelled, Any, Any]] = [(data, checked, head)]
+    if isinstance(data, Stacked) and isinstance(checked, StackedHead) and isinstance(head, StackedHead):
+        parts = zip(data.views, checked.heads, head.heads, strict=True)
+    return tuple(Beside(*part) for part in parts if not _own(part[0]))
+
+
+def _own(view: Labelled, block: str | None = None) -> bool:
+    """Whether a view is the backbone's own features, of a block where one is named."""
+    if isinstance(view, AtBlock):
+        return block in (None, view.block)
+    return type(view) is not Stacked and not isinstance(view, Answers) and view.features.X.shape[1] > 0
 
 
 def _fit_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,9 @@ from headstart.evaluation.sections import ReportInput
 from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
-from headstart.fitting.views import feature_member, members_of
+from headstart.fitting.views import members_of
 from headstart.modalities import modality
-from headstart.pages import Glimpse
+from headstart.pages import Glimpse, Shown
 from headstart.progress import Say
 from headstart.retrieval.maps import ItemMap, sample
 from headstart.transfer.calibration import Calibration
@@ -45,7 +45,7 @@ SEEN_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Shown):
     """What a fit or an evaluation found, for people and for machines.
 
     Args:
@@ -79,21 +79,6 @@ class Report:
         """Return the report as one self-contained page."""
         return report_html(self.content)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the report as one HTML file, whole or not at all.
-
-        Args:
-            path: Where.
-
-        Returns:
-            The path.
-
-        Raises:
-            StorageError: It cannot be written.
-        """
-        write_text(Path(path), self.html())
-        return Path(path)
-
     def save_review(self, path: str | Path) -> Path:
         """Write the page on which a person keeps, fixes or drops labels that are likely wrong.
 
@@ -115,9 +100,6 @@ class Report:
         write_text(Path(path), review_page(self.label_issues, self.rows, labels=labels, glimpse=glimpse))
         return Path(path)
 
-    def _repr_html_(self) -> str:
-        return self.html()
-
 
 def build_model(
     made: Candidate, trials: Sequence[Trial], *, seconds: float, offline: bool, say: Say
@@ -136,7 +118,10 @@ def build_model(
     """
     gathered, arrangement, fitted, tuned = made.gathered, made.arrangement, made.fitted, made.tuned
     if tuned is not None:
-        first, *others = [feature_member(made.card, tuned.network, fitted.head, tuned.weights)]
+        found = members_of(fitted.view or arrangement.data, fitted.head, made.card, lambda _: tuned.network)
+        first, *others = [
+            replace(each, weights=tuned.weights) if each.network == tuned.network else each for each in found
+        ]
     else:
         view = fitted.view or arrangement.data
         first, *others = members_of(view, fitted.head, made.card, partial(_frozen_network, gathered, offline))

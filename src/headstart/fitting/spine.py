@@ -124,7 +124,7 @@ def fit(
     if planned is not None:
         head, class_weight = planned.head, class_weight or planned.settings.class_weight
     _check(head, folds, val_share, class_weight)
-    backbone = _same_backbone(backbone, wish.backbone)
+    by_default, backbone = backbone is None, _same_backbone(backbone, wish.backbone)
     dataset = open_labelled(source, target)
     _check_pretrained(backbone, wish)
     if planned is not None:
@@ -160,7 +160,7 @@ def fit(
             views = None
             if kind == "linear":
                 views = views_of(
-                    arranged.data, gathered, default=backbone is None, start=carried, store=store,
+                    arranged.data, gathered, default=by_default, start=carried, store=store,
                     offline=offline, say=say,
                 )  # fmt: skip
             with one_core_each():
@@ -201,8 +201,11 @@ def _same_backbone(backbone: str | None, planned: str | None) -> str | None:
 
 
 def _check_pretrained(backbone: str | None, wish: Wish) -> None:
-    """Refuse to fit a head on features of a network that knows nothing."""
+    """Refuse to fit a head on features of a network that knows nothing, or to train what is no such network."""
     known = backbones.cards()
+    if wish and backbone in known and not known[backbone].features:
+        fix = "name a pretrained backbone (headstart backbones list), or leave out what asks for training"
+        raise OptionError("a network to train", f"{backbone!r}, which is fitted as a whole anyway", fix)
     if backbone in known and not known[backbone].pretrained and known[backbone].features:
         knowingly = wish.strategy == "scratch" or wish.plan is not None or wish.resume
         if not knowingly and not wish.lora:

@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headstart.backbones import Card
 from headstart.errors import OptionError
 from headstart.evaluation.trials import Trial, score_of
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
+from headstart.fitting.views import view_plan
 from headstart.progress import Say
 from headstart.training.diagnostics import Run
 from headstart.training.plan import Plan
 from headstart.transfer.calibration import AnyCalibration, Calibration
 from headstart.transfer.selection import Selection, assign_folds
+from headstart.transfer.stacking import Stacked, StackedHead, cross_weighted, fit_weights, weighted
 
 if TYPE_CHECKING:
     from headstart.fitting.arranging import Arrangement
@@ -63,7 +68,9 @@ def probe(
     return Candidate(gathered, arrangement, fitted, Trial(name, score, rank, seconds))
 
 
-def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
+def trained(
+    name: str, floor: Candidate, tuned: Tuned, seed: int, crossed: NDArray[np.float32] | None = None
+) -> Candidate:
     """Return a trained network as a candidate, judged on the same items as the floor.
 
     Args:
@@ -71,6 +78,8 @@ def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
         floor: The probe.
         tuned: The trained network.
         seed: Of the halves of val on which it is calibrated and judged in turn, int.
+        crossed: Logits of val by which it is judged, where those of `tuned` know each half's own answers.
+            Defaults to None.
     """
     arrangement = floor.arrangement
     labels, names = arrangement.labels, [item.name for item in floor.gathered.dataset]
@@ -81,7 +90,8 @@ def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
         checked = judge(labels, val, logits, calibration, names=val_names, seed=seed)
     else:
         calibration = val.calibrate(logits)
-        halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), logits)
+        judged = logits if crossed is None else crossed
+        halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), judged)
         checked = judge_folds(labels, val, halves, names=val_names, seed=seed)
     evaluations: dict[str, AnyEvaluation] = {"validation": checked}
     if "test" in tuned.logits:
@@ -94,6 +104,7 @@ def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
         head=tuned.head,
         calibration=calibration,
         evaluations=evaluations,
+        view=arrangement.data,
         plan={**tuned.plan.to_json(), "stopped": tuned.trained.stopped},
     )
     score, rank = score_of(evaluations["validation"])
@@ -101,6 +112,44 @@ def trained(name: str, floor: Candidate, tuned: Tuned, seed: int) -> Candidate:
     run = Run(name, tuned.plan, (), tuple(tuned.trained.history), tuned.trained.stopped)
     trial = Trial(name, score, rank, tuned.seconds, stopped, run)
     return Candidate(floor.gathered, arrangement, fitted, trial, tuned)
+
+
+def beside(name: str, floor: Candidate, tuned: Tuned, seed: int) -> list[Candidate]:
+    """Return a trained network together with what stood beside the frozen one, such as terms.
+
+    How much each counts is fitted on val, for judging on its other half.
+
+    Args:
+        name: What people call the network's training, str.
+        floor: The probe.
+        tuned: The trained network.
+        seed: As for `trained`.
+
+    Returns:
+        The candidate; none where nothing stood beside, or too few items are there to weigh on.
+    """
+    others, arrangement = floor.fitted.beside, floor.arrangement
+    if not others or len(arrangement.val) < ENOUGH_TO_CALIBRATE:
+        return []
+    val = arrangement.data.take(arrangement.val)
+    said = [
+        tuned.logits["validation"],
+        *(each.view.take(arrangement.val).logits(each.on_train) for each in others),
+    ]
+    weights = fit_weights(said, val.y)
+    logits = {"validation": weighted(said, weights)}
+    if "test" in tuned.logits:
+        theirs = (each.view.take(arrangement.test).logits(each.head) for each in others)
+        logits["test"] = weighted([tuned.logits["test"], *theirs], weights)
+    data = arrangement.data
+    views = (data, *(each.view for each in others))
+    view = Stacked(data.features, data.y, data.classes, views, weights=weights)
+    head = StackedHead((tuned.head, *(each.head for each in others)), weights)
+    crossed = cross_weighted(said, val.y, assign_folds(val, _HALVES, seed))
+    together = replace(tuned, head=head, logits=logits)
+    made = trained(f"{name}, stacked", floor, together, seed, crossed)
+    fitted = replace(made.fitted, view=view, plan={**made.fitted.plan, **view_plan(view)})
+    return [replace(made, fitted=fitted)]
 
 
 def train_all(
@@ -125,14 +174,15 @@ def train_all(
     for plan in plans:
         say(plan.words())
         try:
-            candidate = trained(plan.strategy, floor, tune(plan), seed)
+            tuned = tune(plan)
         except OptionError as error:
             if error.expected != NO_GOOD_EPOCH:
                 raise
             say(f"{plan.strategy}: {error.received}")
             continue
-        say(f"{plan.strategy}: {candidate.trial.score} on validation; probe: {floor.trial.score}")
-        found.append(candidate)
+        for each in (trained(plan.strategy, floor, tuned, seed), *beside(plan.strategy, floor, tuned, seed)):
+            say(f"{each.trial.name}: {each.trial.score} on validation; probe: {floor.trial.score}")
+            found.append(each)
     return found
 
 

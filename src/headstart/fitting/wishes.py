@@ -18,13 +18,16 @@ from headstart.fitting.strategies import Candidate, train_all
 from headstart.progress import Say
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer import planner
-from headstart.transfer.heads import Kind
+from headstart.transfer.heads import Head, Kind, silent_solvers
+from headstart.transfer.selection import one_core_each
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
     from headstart.fitting.finetuning import Tuned
     from headstart.fitting.gathering import Gathered
 
+_STRENGTH = 0.01
+"""Of a head that training starts from: which one hardly matters."""
 PLANS = "plans.json"
 """In the folder of a run: what is trained, in order. A resumed run follows it instead of planning anew."""
 
@@ -191,7 +194,10 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
     """
     plans = _plans(wish, floor, bench)
     first, card = plans[0], floor.gathered.card
-    if wish.followed is None and (first.cut, first.size) != (card.blocks[-1], card.preprocess.size):
+    elsewhere = (first.cut, first.size) != (card.blocks[-1], card.preprocess.size)
+    if wish.followed is None and elsewhere and first.phases and card.modality == "text":
+        floor = _read_at(floor, first.size, bench)
+    elif wish.followed is None and elsewhere:
         # Training starts from the head at the plan's cut and size; the floor stays the whole network's.
         floor = bench.fit_head(first.strategy, bench.gather_at(first.cut, first.size), first.head)
         if not first.phases:
@@ -201,6 +207,8 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
     from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
     from headstart.training.checkpoints import FOLDER
 
+    start = floor.fitted.on_train or _simple_head(floor, first, bench.seed)
+
     def tune(plan: Plan) -> Tuned:
         folder = None if wish.run is None else wish.run / plan.strategy
         resume = wish.resume and folder is not None and (folder / FOLDER).is_dir()
@@ -208,7 +216,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
             floor.gathered,
             floor.arrangement,
             plan,
-            floor.fitted.on_train,
+            start,
             bench.store,
             run=folder,
             resume=resume,
@@ -220,6 +228,21 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
 
     trained = [plan for plan in plans if plan.phases]
     return train_all(floor, trained, tune, seed=bench.seed, say=bench.say)
+
+
+def _read_at(floor: Candidate, size: int, bench: Bench) -> Candidate:
+    """Return the floor with features of passages of another length; what stands beside them stays."""
+    gathered = bench.gather_at(None, size)
+    arrangement = floor.arrangement.with_features(gathered.features)
+    fitted = replace(floor.fitted, on_train=None)
+    return replace(floor, gathered=gathered, arrangement=arrangement, fitted=fitted)
+
+
+def _simple_head(floor: Candidate, plan: Plan, seed: int) -> Head:
+    """Return a head on the backbone's features, fitted on train alone, where the floor is something else."""
+    train = floor.arrangement.data.take(floor.arrangement.train)
+    with one_core_each(), silent_solvers():
+        return train.fit(plan.head, _STRENGTH, plan.settings.class_weight, seed)
 
 
 def _plans(wish: Wish, floor: Candidate, bench: Bench) -> list[Plan]:

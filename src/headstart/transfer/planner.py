@@ -109,7 +109,7 @@ def _wanted(evidence: Evidence) -> tuple[list[Strategy], list[str]]:
     last = evidence.depths[-1]
     reasons = [_about_size(evidence), _about_likeness(evidence)]
     frozen: Strategy = "freeze-all"
-    if evidence.best is not last:
+    if evidence.best is not last and evidence.tokens is None:  # of texts a head always takes the best depth
         frozen = "cut-early"
         reasons.append(
             f"A linear probe does better on the features of block {evidence.best.block} than on those of the "

@@ -128,16 +128,30 @@ def select_view(
         tuple(selection.strength for selection in found.values()),
         fit_weights(said, first.y),
     )
-    # Each fold's weights come from the other folds, so that its answers know nothing of it.
-    logits = np.empty_like(said[0])
-    for fold in np.unique(folds):
-        inside, outside = folds == fold, folds != fold
-        weights = fit_weights([each[outside] for each in said], first.y[outside])
-        logits[inside] = weighted([each[inside] for each in said], weights)
+    logits = cross_weighted(said, first.y, folds)
     losses[STACK] = first.loss(logits)
     if losses[STACK] < losses[best] and np.count_nonzero(stacked.weights) > 1:
         return stacked, Selection(1.0, {1.0: losses[STACK]}, folds, logits), losses
     return chosen[best], found[best], losses
+
+
+def cross_weighted(said: Sequence[Matrix], y: NDArray[np.int64], folds: NDArray[np.int64]) -> Matrix:
+    """Return the weighted sum of logits, each fold's by weights that were fitted on the other folds.
+
+    Args:
+        said: As for `fit_weights`.
+        y: As for `fit_weights`.
+        folds: Fold of each item, int [n].
+
+    Returns:
+        float32 [n, classes]: a fold's answers know nothing of it.
+    """
+    logits = np.empty_like(said[0])
+    for fold in np.unique(folds):
+        inside, outside = folds == fold, folds != fold
+        weights = fit_weights([each[outside] for each in said], y[outside])
+        logits[inside] = weighted([each[inside] for each in said], weights)
+    return logits
 
 
 def weighted(said: Sequence[Matrix], weights: Sequence[float]) -> Matrix:
