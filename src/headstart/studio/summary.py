@@ -16,7 +16,7 @@ from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.streaming import ask
 from headstart.backbones.card import Tokens, Verbatim
 from headstart.data.items import in_words
-from headstart.errors import DecodeError, OptionError
+from headstart.errors import OptionError
 from headstart.evaluation.sections import percent
 from headstart.pages import Markup, Page, Shown, fragment, paragraph
 from headstart.studio.saliency import explainer, pulls, through_head
@@ -128,8 +128,6 @@ class Summarizer:
         whole = decode(text)
         whole = strip_email(whole) if self._email else whole
         found = sentences(whole)
-        if not found:
-            raise DecodeError("a message of the sender's own", "headers and quotes alone", "leave it out")
         (asked,) = ask([text], model.members, model.modality, model.engine_of)
         if asked.error is not None:
             raise asked.error
