@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -186,3 +187,17 @@ def test_importing_the_module_loads_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "none"
+
+
+def test_what_is_shown_can_be_saved_and_keeps_its_style_to_itself(tmp_path: Path) -> None:
+    class Note(pages.Shown):
+        def html(self) -> str:
+            return pages.Page("A note", lead='It\'s "quoted".').html()
+
+    note = Note()
+    assert note.save(tmp_path / "deep" / "note.html").read_text(encoding="utf-8") == note.html()
+    shown = Reader(note._repr_html_())
+    assert shown.tags == ["iframe"]
+    assert {name: value for _, name, value in shown.attributes}["srcdoc"] == note.html()
+    with pytest.raises(TypeError, match="abstract"):
+        pages.Shown()  # type: ignore[abstract]
