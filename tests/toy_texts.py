@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,9 @@ from headstart.backbones.catalogue import CARDS, cached, cached_tokenizer
 from headstart.networks.bert import BertEncoder
 from headstart.text.modality import TextModality
 from headstart.text.vectors import WordVectors
+from headstart.training.plan import Settings
+from headstart.transfer.cnn_training import CnnSettings
+from headstart.transfer.document_cnn import DocumentCnn
 from toy_wheels import make_wheel
 
 NAME = "toy_text"
@@ -84,7 +87,7 @@ def make_toy_text(folder: Path) -> ToyText:
         for name, parameter in network.named_parameters():
             if name.endswith("norm.weight"):
                 torch.nn.init.ones_(parameter)
-        known_words = network.blocks["embeddings"].word.weight
+        known_words = network.get_parameter("blocks.embeddings.word.weight")
         with torch.no_grad():
             known_words[:, 10] += 1  # other words are alike
             for place, words in enumerate(RARE.values()):
@@ -100,7 +103,8 @@ def make_toy_text(folder: Path) -> ToyText:
     }
     make_wheel(wheel, "headstart_toy_text", inside)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    door = Wheel("headstart_toy_text", "1.0", digest, *list(inside)[:1], 1, list(inside)[1])
+    member, its_tokenizer = inside
+    door = Wheel("headstart_toy_text", "1.0", digest, member, 1, its_tokenizer)
     card = replace(
         CARDS["minilm-l6"],
         name=NAME,
@@ -114,6 +118,22 @@ def make_toy_text(folder: Path) -> ToyText:
     return ToyText(card, weights, path, wheel)
 
 
+_QUICK = CnnSettings(
+    epochs=5,
+    rate=1e-2,
+    size=8,
+    spec=Tokens(12, "", sentences=5),
+    training=Settings(batch=16, dropout=0.1, patience=3),
+)
+
+
+@dataclass(frozen=True)
+class QuickCnn(DocumentCnn):
+    """A document CNN for texts of a few short sentences."""
+
+    settings: CnnSettings = field(default_factory=lambda: _QUICK)
+
+
 @contextmanager
 def known(toy: ToyText, cache: Path, *, default: bool = True, weights: bool = True) -> Iterator[Path]:
     """Put the toy into the catalogue, as the default for texts, with a cache of its own."""
@@ -123,6 +143,7 @@ def known(toy: ToyText, cache: Path, *, default: bool = True, weights: bool = Tr
         patch.setitem(CARDS, NAME, toy.card)
         patch.setattr(builtin, "_network", lambda card: tiny_encoder() if card.name == NAME else plain(card))
         patch.setattr("headstart.text.pretrained.glove_6b_50d", lambda **_: word_vectors())
+        patch.setattr("headstart.transfer.document_cnn.DocumentCnn", QuickCnn)
         if default:
             patch.setattr(TextModality, "default_backbone", NAME)
         if weights:
@@ -148,7 +169,8 @@ def written(label: str, number: int, sentences: int = 3) -> str:
     """
     chance = np.random.default_rng([number, *label.encode()])
     lines = [[str(word) for word in chance.choice(COMMON, 6)] for _ in range(sentences)]
-    kinds = {0: [OWN], 1: [RARE]}.get(number % 4, [OWN, RARE])
+    both: list[Mapping[str, Sequence[str]]] = [OWN, RARE]
+    kinds = {0: both[:1], 1: both[1:]}.get(number % 4, both)
     for kind in kinds:
         lines[int(chance.integers(sentences))].append(str(chance.choice(kind[label])))
     return " ".join(" ".join(line).capitalize() + "." for line in lines)

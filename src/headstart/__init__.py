@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headstart.artefact import load as load
     from headstart.estimators import ImageClassifier as ImageClassifier
     from headstart.estimators import ImageRegressor as ImageRegressor
+    from headstart.estimators import TextClassifier as TextClassifier
     from headstart.fitting import evaluate_model as evaluate
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
@@ -57,6 +58,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "HEAD": ("headstart.training.plan", "HEAD"),
     "Augmentation": ("headstart.images.augmentation", "Augmentation"),
     "ImageClassifier": ("headstart.estimators", "ImageClassifier"),
+    "TextClassifier": ("headstart.estimators", "TextClassifier"),
     "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
@@ -89,6 +91,7 @@ __all__ = [
     "SearchIndex",
     "Settings",
     "Study",
+    "TextClassifier",
     "augmentation",
     "backbones",
     "build_index",

@@ -1,9 +1,10 @@
-"""headstart under scikit-learn's contract: its model selection and pipelines work on pictures."""
+"""headstart under scikit-learn's contract: its model selection and pipelines work on pictures and texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from headstart.data.items import Source
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, DecodeError
 from headstart.fitting import Report, fit
+from headstart.modalities import modality
 from headstart.transfer.heads import Kind
 
 
@@ -44,6 +46,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         'centroid'
     """
 
+    _modality = "image"
+
     def __init__(
         self,
         backbone: str | None = None,
@@ -64,7 +68,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit on pictures and their labels.
 
         Args:
-            X: Paths, encoded bytes, or arrays uint8 [h, w, 3].
+            X: Paths, encoded bytes, or arrays uint8 [h, w, 3]; of texts the texts themselves (str), paths
+                (Path) or bytes.
             y: One label for each.
 
         Returns:
@@ -77,7 +82,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         targets = np.asarray(y)
         check_classification_targets(targets)
         labels = [str(label) for label in targets.tolist()]
-        dataset = data.open(_sources(X), labels=labels, modality="image")
+        dataset = data.open(_sources(X, self._modality), labels=labels, modality=self._modality)
         # Opening trims blanks around a label.
         names = {label: item.label for label, item in zip(labels, dataset, strict=True)}
         if len(set(names.values())) < len(names):
@@ -91,6 +96,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.seed,
             precision=self.precision,
             offline=self.offline,
+            **self._options(),
         )
         _require_all_read(model)
         self.model_: Model = model
@@ -111,7 +117,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DecodeError: A picture cannot be read.
         """
         check_is_fitted(self, "model_")
-        return self.model_.predict_proba(_sources(X))[:, self._order]
+        return self.model_.predict_proba(_sources(X, self._modality))[:, self._order]
 
     def predict(self, X: Sequence[Source] | NDArray[np.uint8]) -> NDArray[np.generic]:
         """Return the most probable label of each picture, of the type that `fit` was given.
@@ -128,6 +134,52 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(1)
         labels: NDArray[np.generic] = self.classes_[best]
         return labels
+
+    def _options(self) -> dict[str, Any]:
+        """Return further options of `fit`."""
+        return {}
+
+
+class TextClassifier(ImageClassifier):
+    """A classifier of texts, as scikit-learn wants one.
+
+    Args:
+        backbone: What reads the texts. Defaults to None: a sentence encoder ("minilm-l6") and terms, each or
+            both, as cross-validation says.
+        head: "linear", "mlp" or "centroid". Defaults to "linear".
+        class_weight: "balanced" weighs rare classes up. Defaults to None.
+        seed: For splits and the MLP, int. Defaults to 0.
+        precision: "bf16", "fp32" or "int8". Defaults to None: the engine's own choice.
+        offline: Whether to stay off the network. Defaults to False.
+        email: Whether headers, quotes and signatures of e-mails are taken off first. Defaults to False.
+
+    Attributes:
+        classes_: The labels, in the order of `predict_proba`'s columns.
+        model_: The fitted `headstart.Model`, with its report.
+
+    Example:
+        >>> from sklearn.base import clone
+        >>> clone(TextClassifier(backbone="terms")).get_params()["backbone"]
+        'terms'
+    """
+
+    _modality = "text"
+
+    def __init__(
+        self,
+        backbone: str | None = None,
+        head: Kind = "linear",
+        class_weight: str | None = None,
+        seed: int = 0,
+        precision: Precision | None = None,
+        offline: bool = False,
+        email: bool = False,
+    ) -> None:
+        super().__init__(backbone, head, class_weight, seed, precision, offline)
+        self.email = email
+
+    def _options(self) -> dict[str, Any]:
+        return {"email": self.email}
 
 
 class ImageRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -210,13 +262,18 @@ class ImageRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _require_all_read(model: Model) -> None:
-    """scikit-learn's contract has no place for a missing picture."""
+    """scikit-learn's contract has no place for a missing item."""
     if isinstance(model.report, Report) and (left_out := model.report.content.left_out):
         received = f"{len(left_out)} that cannot be used, first {left_out[0].name}: {left_out[0].reason}"
-        raise DataError("pictures that can all be read", received, "leave them out of X and y")
+        noun = modality(model.modality).noun
+        raise DataError(f"{noun} that can all be read", received, "leave them out of X and y")
 
 
-def _sources(X: Sequence[Source] | NDArray[np.uint8]) -> list[Source]:
+def _sources(X: Sequence[Source] | NDArray[Any], kind: str = "image") -> list[Source]:
     if isinstance(X, str | bytes | Path):
-        raise DataError("a list of pictures", f"a single one, {str(X)[:60]}", "put it in brackets")
-    return [Path(str(entry)) if isinstance(entry, str | np.str_) else entry for entry in X]
+        raise DataError(
+            f"a list of {modality(kind).noun}", f"a single one, {str(X)[:60]}", "put it in brackets"
+        )
+    # A str names a picture, but is a text.
+    whole = str if kind == "text" else lambda entry: Path(str(entry))
+    return [whole(entry) if isinstance(entry, str | np.str_) else entry for entry in X]

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     """Write a model's network for programs that know nothing of headstart.
 
-    Input: "pixels", uint8 [n, side, side, 3], RGB. Outputs: "grid", "features", "logits", "probabilities"; of
+    Input: "pixels", uint8 [n, side, side, 3], RGB; of a model for texts "tokens", int32 [n, t] or
+    [n, sentences, t]. Outputs: "grid", "features", "logits", "probabilities"; of
     a model for numbers "grid", "features", "value".
     The golden vectors are checked on the file before it gets its name.
 
@@ -47,7 +48,8 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
         The file.
 
     Raises:
-        OptionError: Another format, ONNX from a model in int8, or members with different front ends.
+        OptionError: Another format, ONNX from a model in int8 or for texts, members with different front
+            ends, or one that is no network but counts terms.
         ArtefactError: What was written answers differently.
         BackboneError: The backbone's weights, which ONNX is made from, cannot be had.
         StorageError: The disk is full or the place cannot be written.
@@ -59,10 +61,7 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     formats = {"openvino": (".xml", _openvino), "onnx": (".onnx", _onnx)}
     if to not in formats:
         raise OptionError("the format openvino or onnx", repr(to), "choose one of the two")
-    if len(model.front_ends) > 1:
-        sides = ", ".join(f"{front.preprocess.size} pixels" for front in model.front_ends)
-        fix = "save it as a model of headstart, or export the members one by one"
-        raise OptionError("members that see the same pixels", f"members for {sides}, each its own way", fix)
+    _check_members(model, to)
     suffix, write = formats[to]
     file = Path(path)
     if file.suffix != suffix:
@@ -74,6 +73,18 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
             with atomic_file(file.with_suffix(part.suffix)) as temporary:
                 temporary.write_bytes(part.read_bytes())
     return file
+
+
+def _check_members(model: Model, to: str) -> None:
+    fix = "save it as a model of headstart, or fit with one --backbone that is a network"
+    if not all(member.is_ir for member in model.members):
+        raise OptionError("a model of networks alone", "one that also counts terms, which is no network", fix)
+    if len(model.front_ends) > 1:
+        sides = ", ".join(str(front.preprocess.size) for front in model.front_ends)
+        fix = "save it as a model of headstart, or export the members one by one"
+        raise OptionError("members that see the same input", f"inputs of {sides}, each its own way", fix)
+    if to == "onnx" and model.modality == "text":
+        raise OptionError("the format openvino for a model of texts", "onnx", "export it to openvino")
 
 
 @contextmanager

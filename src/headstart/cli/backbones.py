@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headstart.cli import common
+
+if TYPE_CHECKING:
+    from headstart.backbones.card import Spec
 
 app = typer.Typer(
     help="Pretrained networks: list, show, fetch ahead of time, add from a file.", no_args_is_help=True
@@ -21,17 +24,16 @@ def list_all(json: common.JsonOption = False) -> int:
     from rich.table import Table
 
     from headstart import backbones
-    from headstart.backbones.catalogue import cached
+    from headstart.backbones.catalogue import is_cached
 
     cards = backbones.cards()
-    here = {name: cached(card).exists() or not card.pretrained for name, card in cards.items()}
+    here = {name: is_cached(card) or not card.pretrained for name, card in cards.items()}
     table = Table("name", "features", "input", "million weights", "licence", "here")
     table.columns[0].no_wrap = True
     for name, card in cards.items():
-        size = f"{card.preprocess.size} px"
         row = (
-            str(card.features),
-            size,
+            str(card.features or "its classes"),
+            _input(card.preprocess),
             f"{card.parameters / 1e6:.1f}",
             card.licence,
             "untrained" if not card.pretrained else "yes" if here[name] else "no",
@@ -42,6 +44,13 @@ def list_all(json: common.JsonOption = False) -> int:
         listed = [{**card.to_json(), "here": here[name]} for name, card in cards.items()]
         common.show_json({"backbones": listed})
     return 0
+
+
+def _input(spec: Spec) -> str:
+    """Return what a network reads, in short."""
+    if hasattr(spec, "tokenizer"):
+        return f"{spec.size} tokens"
+    return f"{spec.size} px" if hasattr(spec, "resize") else "text"
 
 
 @app.command(epilog="Example: headstart backbones show vgg16")

@@ -13,7 +13,17 @@ from headstart.cli import common
 
 EXAMPLE = "Example: headstart doctor"
 _EXTRAS = {
-    "train": ("torch", "transformers", "sklearn", "scipy", "matplotlib", "pyarrow", "onnx"),
+    "train": (
+        "torch",
+        "transformers",
+        "sklearn",
+        "scipy",
+        "matplotlib",
+        "pyarrow",
+        "onnx",
+        "gensim",
+        "faiss",
+    ),
     "int8": ("nncf",),
     "timm": ("timm",),
 }
@@ -38,7 +48,7 @@ def run(json: common.JsonOption = False) -> int:
 def examine() -> dict[str, Any]:
     """Return what is found, {name: value}, with a list of sentences under "advice"."""
     from headstart import __version__, backbones
-    from headstart.backbones.catalogue import cached
+    from headstart.backbones.catalogue import is_cached
     from headstart.engines.openvino_engine import available_cores, has_bf16, version
     from headstart.files import cache_dir
 
@@ -54,7 +64,7 @@ def examine() -> dict[str, Any]:
         for extra, missing in extras.items()
         if missing and extra != "timm"
     ]
-    here = [name for name, card in backbones.cards().items() if cached(card).exists()]
+    here = [name for name, card in backbones.cards().items() if is_cached(card)]
     if not here:
         advice.append("no weights are here yet: headstart backbones fetch efficientnet_lite0 (17 MB)")
     if not os.access(place, os.W_OK):

@@ -38,7 +38,9 @@ def ir_path(card: Card, precision: str = "fp32", outputs: tuple[str, ...] = POOL
         The Path of the .xml file; the weights are in the .bin file beside it.
     """
     kind = "int8" if precision == "int8" else "fp32"
-    what = [card.digest, card.blocks[-1], card.preprocess.to_json(), list(outputs)]
+    spec = card.preprocess.to_json()
+    spec |= {"email": False} if "email" in spec else {}  # the network is the same
+    what = [card.digest, card.blocks[-1], spec, list(outputs)]
     key = digest_json([*what, _CONVERSION, version(), kind])
     return cache_dir() / "networks" / f"{card.name.replace('/', '_').replace(':', '_')}-{kind}-{key[:16]}.xml"
 

@@ -10,7 +10,10 @@ import numpy as np
 
 from headstart.backbones import Card
 from headstart.backbones.card import Preprocess, Tokens
+from headstart.fitting.gathering import NO_ENGINE
+from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval
+from headstart.transfer.heads import Head
 
 if TYPE_CHECKING:
     from headstart.fitting.learning import Fitted
@@ -29,11 +32,7 @@ def facts(made: Candidate, seconds: float) -> list[tuple[str, str]]:
         ),
         ("It learned from", card.training_data),
         ("Input", _input(card)),
-        (
-            "Features",
-            f"{card.features}, from block {card.blocks[-1]}; computed for {gathered.computed} items now",
-        ),
-        ("Engine", " ".join(gathered.engine.values())),
+        *_features(made),
         ("Head", _head(fitted)),
         *_regularisation(fitted),
         _calibration(fitted.calibration),
@@ -45,6 +44,16 @@ def facts(made: Candidate, seconds: float) -> list[tuple[str, str]]:
         ),
         ("Data digest", gathered.digest[:16]),
     ]
+
+
+def _features(made: Candidate) -> list[tuple[str, str]]:
+    """Return how the features were computed; what is fitted from the start has none."""
+    gathered, card = made.gathered, made.card
+    if gathered.engine["engine"] == NO_ENGINE:
+        return []
+    block = made.fitted.plan.get("cut", card.blocks[-1])
+    where = f"{card.features}, from block {block}; computed for {gathered.computed} items now"
+    return [("Features", where), ("Engine", " ".join(gathered.engine.values()))]
 
 
 def _regularisation(fitted: Fitted) -> list[tuple[str, str]]:
@@ -89,6 +98,8 @@ def kind_of(fitted: Fitted) -> str:
     views: dict[str, float] = fitted.plan.get("views", {})
     if views:
         return " and ".join(f"linear on {name}" for name in views)
+    if not _reads_features(fitted):
+        return "a document CNN" if hasattr(fitted.view, "vectors") else "a linear model on terms"
     return str(getattr(fitted.head, "kind", "linear"))
 
 
@@ -109,10 +120,14 @@ def plan_in_words(made: Candidate) -> str:
     if made.tuned is not None:
         reasons = made.tuned.plan.evidence.get("reasons", [])
         return " ".join([made.tuned.plan.words(), *reasons])
-    found = (
-        f"{_kept(made)} of {card.name} stay frozen: it is used as it was learned from "
-        f"{card.training_data}. Only a {kind_of(fitted)} head is fitted, on {len(arrangement.refit):,} items"
-    )
+    count = f"{len(arrangement.refit):,} items"
+    if _reads_features(fitted):
+        found = (
+            f"{_kept(made)} of {card.name} stay frozen: it is used as it was learned from "
+            f"{card.training_data}. Only a {kind_of(fitted)} head is fitted, on {count}"
+        )
+    else:
+        found = f"No pretrained network answers: {kind_of(fitted)} is fitted from the start, on {count}"
     if len(arrangement.val):
         train, val = len(arrangement.train), len(arrangement.val)
         return f"{found}: chosen on {train:,}, checked on {val:,}, then fitted on both."
@@ -121,8 +136,16 @@ def plan_in_words(made: Candidate) -> str:
 
 
 def _kept(made: Candidate) -> str:
-    cut, blocks = made.card.blocks[-1], len(made.card.blocks)
-    return f"The {blocks} blocks up to {cut}" if made.gathered.cut else f"All {blocks} blocks"
+    blocks = made.card.blocks
+    cut = made.fitted.plan.get("cut", blocks[-1])
+    if cut in blocks[:-1]:  # chosen among the depths
+        return f"The {blocks.index(cut) + 1} blocks up to {cut}"
+    return f"The {len(blocks)} blocks up to {cut}" if made.gathered.cut else f"All {len(blocks)} blocks"
+
+
+def _reads_features(fitted: Fitted) -> bool:
+    """Return whether a pretrained network's features have a part in the answer."""
+    return any(isinstance(part, Head) for part in getattr(fitted.head, "heads", (fitted.head,)))
 
 
 def commands(made: Candidate) -> str:
@@ -135,5 +158,9 @@ def commands(made: Candidate) -> str:
         how = f" --plan {model}.run/{plan['strategy']}/plan.json"
     elif made.gathered.cut:
         how = " --strategy cut-early"
+    elif made.card.name != modality(dataset.modality).default_backbone:
+        how = f" --backbone {made.card.name}"
+    if getattr(made.card.preprocess, "email", False):
+        how += " --email"
     steps = (f"fit {name} -o {model}{how}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
     return "\n".join(f"headstart {step}" for step in steps)

@@ -227,6 +227,7 @@ def ensemble(
         network=members[0].network,
         head=members[0].head,
         weights=members[0].weights,
+        tokenizer=members[0].tokenizer,
         others=members[1:],
         calibration=calibration,
         precision=first.precision,

@@ -17,6 +17,7 @@ from headstart.backbones.catalogue import CARDS, cached_tokenizer
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Problem, Target
 from headstart.engines.choosing import Choice, Engine, choose
+from headstart.engines.openvino_engine import default_precision
 from headstart.engines.precision import POOLED, Precision
 from headstart.errors import DataError, DecodeError, OptionError
 from headstart.files import digest_json
@@ -36,6 +37,7 @@ _QUANTISE_ON = 200
 UPPER = 4
 """So many of a text encoder's last blocks are looked at: what a text is about is told best by the last, how
 it is meant often by one before (sentiment of 1,250 reviews by MiniLM: layer 4 .834, layer 6 .781)."""
+NO_ENGINE = "none"
 _OTHER = "choose another one: headstart backbones list"
 
 
@@ -67,10 +69,12 @@ class Gathered:
     def answering_precision(self, *, trained: bool) -> Precision | None:
         """Return what the model answers in: as its features were computed; a trained network never in int8.
 
-        Where they were computed on a GPU, the CPU that answers chooses for itself.
+        Where they were computed by torch, the CPU that answers chooses for itself; what is fitted from the
+        start is answered in what was asked for.
         """
         precision = self.engine["precision"]
-        if self.engine["engine"] != "openvino" or (trained and precision == "int8"):
+        trained = trained or self.engine["engine"] == NO_ENGINE
+        if self.engine["engine"] == "torch" or (trained and precision == "int8"):
             return None
         return precision  # type: ignore[return-value]
 
@@ -172,8 +176,10 @@ def gather(
     if email:
         card = _without_mail(card)
     if isinstance(card.preprocess, Verbatim):
-        return _described(dataset, store, card, say, progress)
-    upper = card.blocks[-UPPER:] if isinstance(card.preprocess, Tokens) and not is_cut else ()
+        return _described(dataset, store, card, precision, say, progress)
+    tokens = isinstance(card.preprocess, Tokens) and not is_cut
+    # A quantised network gives what it was quantised for, the last block.
+    upper = card.blocks[-UPPER:] if tokens and precision != "int8" else ()
     output = Output("upper", len(upper) * card.features, "float16") if upper else None
 
     def network() -> nn.Module:
@@ -196,6 +202,8 @@ def gather(
         parts = np.split(found.features.X, len(upper), axis=1)
         depths = {block: replace(found.features, X=part) for block, part in zip(upper, parts, strict=True)}
         found = replace(found, features=depths[upper[-1]], depths=depths)
+    elif tokens:
+        found = replace(found, depths={card.blocks[-1]: found.features})
     return replace(found, cut=is_cut)
 
 
@@ -207,13 +215,16 @@ def _without_mail(card: Card) -> Card:
     return replace(card, preprocess=replace(card.preprocess, email=True))
 
 
-def _described(dataset: Dataset, store: FeatureStore, card: Card, say: Say, progress: bool) -> Gathered:
+def _described(
+    dataset: Dataset, store: FeatureStore, card: Card, precision: Precision | None, say: Say, progress: bool
+) -> Gathered:
     """Return the usable items where no pretrained network is asked: they have no features."""
     facts = examine(dataset, store, progress=progress)
     missing = [n for n, each in enumerate(facts) if each.error is not None or not each.digest]
     item = np.setdiff1d(np.arange(len(dataset)), missing)
     rows = np.zeros((len(item), 0), np.float32)
-    choice = Choice({"engine": "none", "version": "1", "precision": "fp32"}, _no_engine)
+    key = {"engine": NO_ENGINE, "version": "1", "precision": default_precision(precision)}
+    choice = Choice(key, _no_engine)
     return _usable(dataset, facts, rows, item, missing, card, choice, 0, say)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from headstart import backbones
 from headstart.artefact.loading import load
 from headstart.artefact.model import Model
+from headstart.backbones.catalogue import DOCUMENT_CNN, TERMS
 from headstart.data.items import Dataset, Target
 from headstart.engines.precision import Precision
 from headstart.errors import DataError, OptionError, require
@@ -130,6 +131,7 @@ def fit(
     if planned is not None:
         planned.check(planned.backbone, backbones.card(planned.backbone, offline=offline).blocks)
     _check_head(head, class_weight, dataset.target)
+    _check_fitted(backbone, head, dataset.target)
     carried = None if start is None else _start(start, dataset, head)
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     with ExitStack() as stack:
@@ -211,6 +213,17 @@ def _check_pretrained(backbone: str | None, wish: Wish) -> None:
         if not knowingly and not wish.lora:
             fix = 'use the strategy "scratch", or a pretrained backbone: headstart backbones list'
             raise OptionError("a network that has learned something", f"{backbone!r}, untrained", fix)
+
+
+def _check_fitted(backbone: str | None, head: str, target: Target) -> None:
+    """Refuse what is fitted on texts from the start where it is not made for the head or the target."""
+    if backbone not in (TERMS, DOCUMENT_CNN):
+        return
+    fix = "leave the backbone out, or name a sentence encoder: headstart backbones list"
+    if target != "label":
+        raise OptionError(f"a backbone for the target {target}", f"{backbone!r}, for one label an item", fix)
+    if head != "linear":
+        raise OptionError(f"a linear head on {backbone!r}", repr(head), "leave the head out")
 
 
 def _wanted_folds(dataset: Dataset, folds: int | None) -> int | str | None:
