@@ -189,8 +189,13 @@ def cached(card: Card) -> Path:
 
 
 def cached_tokenizer(card: Card) -> Path:
-    """Return where the cache keeps the tokenizer of a card for texts; the file may not exist yet."""
-    return cache_dir() / "weights" / f"{card.name}.tokenizer.json"
+    """Return where the cache keeps the tokenizer of a card for texts; the file may not exist yet.
+
+    One from the hub lies there under what it contains: its name may be that of a folder.
+    """
+    spec = card.preprocess
+    known = card.name if card.name in CARDS or not isinstance(spec, Tokens) else spec.tokenizer[:16]
+    return cache_dir() / "weights" / f"{known}.tokenizer.json"
 
 
 def is_cached(card: Card) -> bool:

@@ -11,12 +11,15 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from headstart.backbones import tensors
+from headstart.backbones import hub_texts, tensors
 from headstart.backbones.backbone import AveragePool, Backbone, ClassToken, count_and_digest
 from headstart.backbones.card import Card, Interpolation, Preprocess
 from headstart.errors import BackboneError, missing_extra
 
-_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
+_FILES = (
+    *("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"),
+    *("tokenizer.json", "sentence_bert_config.json", "1_Pooling/config.json"),
+)
 _PILLOW_FILTERS: dict[int, Interpolation] = {2: "bilinear", 3: "bicubic"}
 
 
@@ -67,7 +70,7 @@ def folder(name: str, *, offline: bool = False) -> Path:
 
 
 def load(name: str, *, offline: bool = False) -> Backbone:
-    """Load an image model of transformers as ordered blocks.
+    """Load an image model or a text encoder of transformers as ordered blocks.
 
     Args:
         name: "owner/model" on the hub, or the path of a folder in the hub's format, str.
@@ -87,9 +90,12 @@ def load(name: str, *, offline: bool = False) -> Backbone:
     where = folder(name, offline=offline)
     config = _json(where / "config.json")
     kind = str(config.get("model_type"))
+    if kind in hub_texts.KINDS:
+        return hub_texts.build(name, where, config, _model(transformers, kind, config, where))
     if kind not in _FAMILIES:
         raise BackboneError(
-            f"an image model of one of the families {', '.join(_FAMILIES)}",
+            f"an image model of one of the families {', '.join(_FAMILIES)}, "
+            f"or a text encoder of {', '.join(hub_texts.KINDS)}",
             f"'hf:{name}', a {kind!r}",
             "choose another model",
         )
@@ -186,8 +192,10 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
         loader = transformers.AutoModelForImageClassification
     else:
         loader = transformers.AutoModel
-        if kind == "vit":
+        if kind in ("vit", "bert", "roberta", "xlm-roberta", "mpnet"):
             options["add_pooling_layer"] = False
+        if kind in hub_texts.KINDS:
+            options["attn_implementation"] = "eager"  # takes the mask that our blocks hand on
     from safetensors import SafetensorError
 
     try:

@@ -27,13 +27,15 @@ def run(
         Path | None, typer.Option(help="A folder with more items; labels are not looked at.")
     ] = None,
     student: Annotated[
-        str, typer.Option(help="The student's network, see: headstart backbones list.")
-    ] = "efficientnet_lite0",
+        str | None,
+        typer.Option(help="The student's network, see: headstart backbones list. Default: the usual one."),
+    ] = None,
     cut: Annotated[
         str | None, typer.Option(help="Block that the student ends with. Default: the last.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the pictures that it sees, in pixels. Default: its own.")
+        int | None,
+        typer.Option(help="Side of the pictures that it sees, in pixels. Default: its own."),
     ] = None,
     strategy: Annotated[
         Literal["freeze-all", "fine-tune-late", "fine-tune-all", "scratch"] | None,

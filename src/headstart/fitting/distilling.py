@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from headstart import backbones, data
 from headstart.artefact.loading import load
 from headstart.artefact.model import Model
+from headstart.backbones.card import Tokens, Verbatim
 from headstart.data.items import Dataset
 from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Evaluation, compare
@@ -30,6 +31,7 @@ from headstart.fitting.reporting import SEEN_DIGITS, Report, build_model
 from headstart.fitting.soft_targets import soft_targets, teacher_logits
 from headstart.fitting.strategies import PROBE, Candidate, probe, trained
 from headstart.fitting.targets import labelled, require_two_answers
+from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.training.plan import HEAD, Phase, Plan, Settings, Strategy
 from headstart.transfer import planner
@@ -40,8 +42,6 @@ from headstart.transfer.store import FeatureStore
 if TYPE_CHECKING:
     from headstart.backbones import Card
     from headstart.transfer.cost import Cost
-
-STUDENT = "efficientnet_lite0"
 
 _HEAD_EPOCHS, _HEAD_RATE = 20, 1e-3
 """Of a head alone, on cached features: an epoch takes a moment."""
@@ -69,7 +69,7 @@ def distill(
     source: Dataset | Path | str | Sequence[Path | str],
     *,
     unlabelled: Dataset | Path | str | Sequence[Path | str] | None = None,
-    student: str = STUDENT,
+    student: str | None = None,
     cut: str | None = None,
     size: int | None = None,
     strategy: Strategy | None = None,
@@ -98,9 +98,10 @@ def distill(
             or any backbone with a head.
         source: Labelled items, as for `fit`; those without a label count as unlabelled.
         unlabelled: More items; labels that they may have are not looked at. Defaults to None.
-        student: Name of the student's backbone. Defaults to "efficientnet_lite0".
+        student: Name of the student's backbone. Defaults to None: the modality's default.
         cut: Block that the student ends with. Defaults to None, the last.
-        size: Side of the pictures that the student sees, int, in pixels. Defaults to None, the backbone's.
+        size: Side of the pictures that the student sees, int, in pixels; most tokens in a passage. Defaults
+            to None, the backbone's.
         strategy: How much of the student is trained, as for `fit`; "freeze-all" trains a head alone. Defaults
             to None: what the planner chooses, and "scratch" for a backbone that knows nothing.
         temperature: What both networks' logits are divided by, float. Defaults to 4.
@@ -137,10 +138,14 @@ def distill(
     """
     started = time.monotonic()
     require(("sklearn", "scipy", "torch"), "train", "distilling")
+    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    student = student or modality(teacher.modality).default_backbone
     pupil = Pupil(student, cut, size, strategy, temperature, alpha, epochs, minutes, engine, seed, offline)
     _check(pupil)
     card = backbones.card(student, offline=offline)  # a wrong name is told before anything is computed
-    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    if isinstance(card.preprocess, Verbatim):
+        fix = "name a pretrained backbone: headstart backbones list"
+        raise OptionError("a network for a student", f"{student!r}, which learns from labels alone", fix)
     known, unknown = _opened(teacher, source, unlabelled)
     if alpha == 1 and unknown is not None:
         fix = "use a smaller alpha, or leave the unlabelled items out: with alpha 1 only labels teach"
@@ -281,7 +286,9 @@ def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: Feature
     """Plan the student's training: as for any network, but towards the teacher's answers."""
     strategy = pupil.strategy or (None if card.pretrained else "scratch")
     own, val = floor.gathered.card, len(floor.arrangement.val)
-    plan = Plan("freeze-all", own.name, own.blocks[-1], own.preprocess.size, seed=pupil.seed)
+    plan = Plan(
+        "freeze-all", own.name, own.blocks[-1], own.preprocess.size, seed=pupil.seed, modality=own.modality
+    )
     cost: Cost | None = None
     if strategy != "freeze-all":
         evidence, cost = measure(
@@ -354,5 +361,12 @@ def _reported(
 
 def _name(model: Model) -> str:
     cards = [member.backbone for member in model.members]
-    each = [f"{card.name} up to {card.blocks[-1]}, {card.preprocess.size} pixels" for card in cards]
+    each = [f"{card.name} up to {card.blocks[-1]}, {_seen(card)}" for card in cards]
     return "; ".join(each) if len(each) < 3 else f"{len(each)} networks, first {each[0]}"
+
+
+def _seen(card: Card) -> str:
+    spec = card.preprocess
+    if isinstance(spec, Verbatim):
+        return "the text itself"
+    return f"{spec.size} tokens" if isinstance(spec, Tokens) else f"{spec.size} pixels"

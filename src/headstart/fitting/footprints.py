@@ -90,15 +90,17 @@ def _bytes(model: Model) -> int:
     return sum(
         member.network.with_suffix(suffix).stat().st_size
         for member in model.members
-        for suffix in (".xml", ".bin")
+        for suffix in ((".xml", ".bin") if member.is_ir else (".json", ".safetensors"))
     )
 
 
 def _parameters(model: Model) -> int:
     """Count the numbers in the saved networks, whatever they are kept as; batch norm is part of its layer."""
-    return sum(
+    terms = sum(member.backbone.parameters for member in model.members if not member.is_ir)
+    return terms + sum(
         int(np.prod(node.get_output_shape(0)))
         for member in model.members
+        if member.is_ir
         for node in read_ir(member.network).get_ops()
         if node.get_type_name() == "Constant" and node.get_element_type().get_type_name() in _WEIGHTS
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from headstart.backbones.card import Tokens
 from headstart.data.items import Dataset, Target
 from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
-from headstart.errors import OptionError, require
+from headstart.errors import BackboneError, OptionError, require
 from headstart.fitting.arranging import Arrangement, arrange
 from headstart.fitting.gathering import Gathered, gather, open_labelled
 from headstart.fitting.targets import describe, require_two_answers, require_variety
@@ -275,6 +275,7 @@ def measure(
         leep=_leep(network, features, labelled),
         side=side,
         tokens=_tokens(dataset, network) if text else None,
+        longest=_longest(network) if text else None,
         row_bytes=_row_bytes(network),
         val=len(arrangement.val),
         mirrored=lost_when_mirrored(dataset, last, labelled, network.card, choice, store, seed=seed),
@@ -359,6 +360,14 @@ def _tokens(dataset: Dataset, network: Backbone) -> int:
     reader, spec = modality(dataset.modality), network.card.preprocess
     some = dataset.items[:: max(1, len(dataset) // _LENGTH_ITEMS)][:_LENGTH_ITEMS]
     return int(np.quantile([sum(map(len, reader.inputs(item.source, spec))) for item in some], 0.75))
+
+
+def _longest(network: Backbone) -> int:
+    """Return the most tokens in a passage that are worth while and that the network has positions for."""
+    for length in reversed(planner.LENGTHS):
+        with suppress(BackboneError):
+            return network.at(length).card.preprocess.size
+    return network.card.preprocess.size
 
 
 def _leep(network: Backbone, features: dict[str, Features], labelled: Labelled) -> float | None:

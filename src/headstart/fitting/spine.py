@@ -203,7 +203,7 @@ def _same_backbone(backbone: str | None, planned: str | None) -> str | None:
 
 
 def _check_pretrained(backbone: str | None, wish: Wish) -> None:
-    """Refuse to fit a head on features of a network that knows nothing, or to train what is no such network."""
+    """Refuse to fit a head on features of a network that knows nothing, and to train what is no network."""
     known = backbones.cards()
     if wish and backbone in known and not known[backbone].features:
         fix = "name a pretrained backbone (headstart backbones list), or leave out what asks for training"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
     from headstart.training.plan import Plan
 
-ATTENTION = ("query", "value", "q_proj", "v_proj", "qkv")
+ATTENTION = ("query", "value", "q_proj", "v_proj", "qkv", "q_lin", "v_lin", "q", "v")
 """What the layers that make queries and values are called: they get adapters, as in the paper."""
 
 DROPOUT = 0.1

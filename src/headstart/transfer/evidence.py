@@ -41,6 +41,7 @@ class Evidence:
         mirrored: How many more answers of a probe are wrong about mirror images, a share, float. Defaults to
             None (not measured).
         tokens: Of most texts (three quarters), int. Defaults to None: the items are pictures.
+        longest: Most tokens in a passage that the network can read, int. Defaults to None (unknown).
     """
 
     backbone: str
@@ -59,6 +60,7 @@ class Evidence:
     val: int = 0
     mirrored: float | None = None
     tokens: int | None = None
+    longest: int | None = None
 
     @property
     def modality(self) -> str:

@@ -190,7 +190,7 @@ def _sizes(strategy: Strategy, evidence: Evidence) -> list[int]:
     if strategy in ("freeze-all", "cut-early"):
         return [evidence.size]
     if evidence.tokens is not None:
-        return _lengths(evidence.size, evidence.tokens)
+        return _lengths(evidence.size, evidence.tokens, evidence.longest)
     largest = evidence.size
     if evidence.side is not None:
         largest = min(largest, max(SMALLEST_SIDE, _whole(ENLARGED * evidence.side)))
@@ -198,12 +198,12 @@ def _sizes(strategy: Strategy, evidence: Evidence) -> list[int]:
     return [largest, *dict.fromkeys(side for side in smaller if SMALLEST_SIDE <= side < largest)]
 
 
-def _lengths(own: int, tokens: int) -> list[int]:
-    """Return the lengths of passages to consider: first what most texts fit into, as far as that is known."""
-    longest = next((length for length in LENGTHS if length >= tokens), LENGTHS[-1])
-    longest = max(own, longest)
+def _lengths(own: int, tokens: int, most: int | None) -> list[int]:
+    """Return the lengths of passages to consider, the best first: what most texts fit into."""
+    readable = [length for length in LENGTHS if length <= (most or own)]
+    longest = max(own, next((length for length in readable if length >= tokens), max(readable, default=own)))
     # A text that is shorter than a passage takes no longer in a longer one.
-    return [longest, *(length for length in reversed(LENGTHS) if length < min(longest, tokens))]
+    return [longest, *(length for length in reversed(readable) if length < min(longest, tokens))]
 
 
 def _whole(side: float) -> int:

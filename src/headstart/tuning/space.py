@@ -92,6 +92,9 @@ def _training(plan: Plan, blocks: Blocks) -> Space:
     space["dropout"] = FloatDistribution(0.0, 0.6)
     if plan.settings.loss == "cross-entropy":
         space["label_smoothing"] = FloatDistribution(0.0, 0.2, step=0.05)
+    if plan.modality == "text":  # neither blended nor distorted
+        return space
+    if plan.settings.loss == "cross-entropy":
         space["mixup"] = FloatDistribution(0.0, 0.4, step=0.1)
     space["augment"] = CategoricalDistribution((AS_PLANNED, *PRESETS))
     return space
@@ -222,7 +225,7 @@ def _trained(plan: Plan, point: Values, kept: tuple[str, ...]) -> Plan:
         top = max((phase.rates[name] for name in phase.trainable), default=0.0) * to_rate
         rates = {name: top * _float(point["decay"]) ** (count - 1 - n) for n, name in enumerate(names)}
         rates[HEAD] = phase.rates[HEAD] * to_head
-        phases.append(_distorted(replace(phase, rates=rates), str(point["augment"])))
+        phases.append(_distorted(replace(phase, rates=rates), str(point.get("augment", AS_PLANNED))))
     strategy = plan.strategy
     if strategy != "scratch":
         strategy = "fine-tune-all" if thawed == len(kept) else "fine-tune-late"
