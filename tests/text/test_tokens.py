@@ -95,7 +95,8 @@ def test_megabytes(spec: Tokens, text: str) -> None:
 def test_sentences_are_lines(spec: Tokens) -> None:
     chosen = Tokens(4, spec.tokenizer, sentences=3, pad=0)
     (lines,) = rows("Superb film. The man went home again then. Dull. Sad.", chosen)
-    assert (lines.shape, lines.dtype) == ((3, 4), np.int32)
+    assert lines.shape == (3, 4)
+    assert lines.dtype == np.int32
     encode = tokenizer(spec.tokenizer).encode
     for line, text in zip(lines, ("Superb film.", "The man went home", "Dull."), strict=True):
         assert line[line != 0].tolist() == encode(text, add_special_tokens=False).ids

@@ -145,14 +145,7 @@ def select(
     Raises:
         DataError: All items belong to one group.
     """
-    if isinstance(folds, int):
-        groups = len(np.unique(data.features.group))
-        if groups < 2:
-            fix = "add items, or name fewer of them as one group"
-            raise DataError("items that do not all belong together", "a single group of them", fix)
-        assigned = assign_folds(data, min(folds, groups), seed)
-    else:
-        assigned = folds
+    assigned = folds_of(data, folds, seed) if isinstance(folds, int) else folds
     if strengths is None:
         strengths = data.strengths(kind)
     subset = _search_subset(data, seed) if len(strengths) > 1 else np.arange(0)
@@ -167,6 +160,19 @@ def select(
         if len(subset) == len(data.y):
             return Selection(best, losses, assigned, answers[best])
     return Selection(best, losses, assigned, _out_of_fold(data, assigned, kind, best, class_weight, seed))
+
+
+def folds_of(data: Labelled, most: int, seed: int) -> NDArray[np.int64]:
+    """Return as many folds as are wished for, or as there are groups.
+
+    Raises:
+        DataError: All items belong to one group.
+    """
+    groups = len(np.unique(data.features.group))
+    if groups < 2:
+        fix = "add items, or name fewer of them as one group"
+        raise DataError("items that do not all belong together", "a single group of them", fix)
+    return assign_folds(data, min(most, groups), seed)
 
 
 def assign_folds(data: Labelled, folds: int, seed: int) -> NDArray[np.int64]:

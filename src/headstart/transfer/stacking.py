@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.transfer.calibration import fit_temperature, softmax
+from headstart.transfer.calibration import fit_temperature
 from headstart.transfer.heads import Kind, Matrix
-from headstart.transfer.selection import Labelled, Selection, assign_folds, select
+from headstart.transfer.selection import Labelled, Selection, folds_of, select
 
 STACK = "stack"
 _FOLDS = 5
@@ -104,7 +104,7 @@ def select_view(
     """
     first = next(iter(views.values()))[0].take(items)
     if isinstance(folds, int):
-        folds = assign_folds(first, min(folds, len(np.unique(first.features.group))), seed)
+        folds = folds_of(first, folds, seed)
     chosen: dict[str, Labelled] = {}
     found: dict[str, Selection] = {}
     for name, alternatives in views.items():
@@ -185,17 +185,23 @@ def fit_weights(said: Sequence[Matrix], y: NDArray[np.int64]) -> tuple[float, ..
     from scipy.optimize import minimize
 
     # Brought to one scale first, so that the solver's steps mean the same for all.
-    scales = [1 / fit_temperature(each, y) for each in said]
+    scales = [_scale(each, y) for each in said]
     z = np.stack([each.astype(np.float64) * scale for each, scale in zip(said, scales, strict=True)])
     rows = np.arange(len(y))
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        p = softmax(np.tensordot(weights, z, 1))
-        error = p.copy()
+        together = np.tensordot(weights, z, 1)
+        logs = together - np.logaddexp.reduce(together, axis=1, keepdims=True)
+        error = np.exp(logs)
         error[rows, y] -= 1
-        value = -np.log(np.maximum(p[rows, y], 1e-12)).mean()
-        return float(value), np.einsum("nc,knc->k", error, z) / len(y)
+        return float(-logs[rows, y].mean()), np.einsum("nc,knc->k", error, z) / len(y)
 
     start = np.full(len(said), 1 / len(said))
     done = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 10)] * len(said))
     return tuple(float(weight * scale) for weight, scale in zip(done.x, scales, strict=True))
+
+
+def _scale(logits: Matrix, y: NDArray[np.int64]) -> float:
+    """Return what makes logits as sure as they are right; 0 where all are alike."""
+    spread = float(logits.std(dtype=np.float64))
+    return 1 / (spread * fit_temperature(logits / np.float32(spread), y)) if spread else 0.0
