@@ -73,13 +73,15 @@ def test_every_card_is_complete_and_json() -> None:
         value = json.loads(json.dumps(card.to_json()))
         assert value["preprocess"] == card.preprocess.to_json()
         assert len(card.digest) == (64 if card.pretrained else 0)
-        assert len(set(card.blocks)) == len(card.blocks) > 1
+        assert len(set(card.blocks)) == len(card.blocks)
+        assert len(card.blocks) > 1 or not card.features  # what is fitted from the start is one
         for text in (card.architecture, card.source, card.licence, card.training_data):
             assert text
         for door in card.doors:
             assert len(door.sha256) == 64
             assert value["doors"][0]["sha256"] == card.doors[0].sha256
-    assert len({card.digest for card in cards.values()}) == len(cards)
+    digests = [card.digest for card in cards.values() if card.pretrained]
+    assert len(set(digests)) == len(digests)
 
 
 def test_the_cards_of_the_design() -> None:

@@ -195,8 +195,8 @@ def test_missing_weights_are_not_made_up(folder: Path) -> None:
 
 def test_other_families_are_named(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-    with pytest.raises(BackboneError, match=r"resnet, convnext, mobilenet_v2, vit, dinov2, clip.*'bert'"):
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+    with pytest.raises(BackboneError, match=r"resnet, convnext, mobilenet_v2, vit, dinov2, clip.*'gpt2'"):
         backbones.load(f"hf:{folder}")
 
 

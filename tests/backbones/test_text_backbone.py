@@ -157,6 +157,12 @@ def test_weights_without_the_tokenizer_are_not_all(toy_text_made: ToyText, tmp_p
         assert backbones.load(NAME, offline=True).card == card
 
 
+@pytest.mark.parametrize("name", ["terms", "document_cnn"])
+def test_what_is_fitted_from_the_start_is_no_network_to_load(name: str) -> None:
+    with pytest.raises(BackboneError, match="fitted on your texts"):
+        backbones.load(name)
+
+
 def test_minilm_knows_what_sentences_mean(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(session_cache))
     card = CARDS["minilm-l6"]
@@ -167,6 +173,7 @@ def test_minilm_knows_what_sentences_mean(session_cache: Path, monkeypatch: pyte
     texts = ("A man is playing a guitar.", "Somebody plays music.", "The recipe needs two eggs.")
     with torch.inference_mode():
         vectors = [backbone(torch.from_numpy(rows(text, backbone.spec)[0])[None])[1][0] for text in texts]
+    assert sum(parameter.numel() for parameter in backbone.parameters()) == card.parameters
     near, far = (torch.cosine_similarity(vectors[0], other, 0) for other in vectors[1:])
     assert near > 0.5
     assert far < 0.2

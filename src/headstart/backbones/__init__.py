@@ -102,6 +102,9 @@ def load(name: str, *, offline: bool = False, path: str | Path | None = None, sa
 
     found = _known(name)
     file = None if path is None else Path(path)
+    if not found.features:
+        received = f"{found.name!r}, which is fitted on your texts from the start"
+        raise BackboneError("a network", received, f"headstart fit DATA --backbone {found.name}")
     if not found.pretrained:
         if file is not None:
             raise _untrained(found)
