@@ -223,3 +223,45 @@ def test_no_time_is_refused(minutes: float) -> None:
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(OptionError, match=r"freeze-all.*'melt'"):
         plan(LARGE_SIMILAR, CHEAP, strategy="melt")  # type: ignore[arg-type]
+
+
+def texts(**changes: Any) -> Evidence:
+    return evidence(size=128, distance=None, side=None, tokens=300, longest=256, **changes)
+
+
+def test_texts_are_planned_in_passages() -> None:
+    made = plan(texts(), replace(CHEAP, size=128, passages=2.4))
+    assert (made.modality, made.size) == ("text", 256)
+    assert all(phase.augment is None for phase in made.phases)
+    said = " ".join([made.words(), *made.evidence["reasons"]])
+    assert "passages of 256 tokens" in said
+    assert not {"pixels", "picture", "pictures", "norms"} & set(said.replace(".", "").split())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "longest", "expected"), [(300, 256, 256), (300, 128, 128), (150, 512, 256), (40, 512, 128)]
+)
+def test_a_passage_is_what_most_texts_fit_into(tokens: int, longest: int, expected: int) -> None:
+    measured = replace(texts(), tokens=tokens, longest=longest)
+    assert plan(measured, replace(CHEAP, size=128, passages=1.0), strategy="fine-tune-all").size == expected
+
+
+def test_transformers_learn_slowly() -> None:
+    rates = plan(texts(), replace(CHEAP, size=128, passages=2.4), strategy="fine-tune-all").phases[0].rates
+    blocks = [rates[name] for name in BLOCKS]
+    assert blocks == sorted(blocks)
+    assert 1e-5 < blocks[0] < blocks[-1] <= 2e-4
+
+
+def test_in_a_hurry_passages_are_shorter() -> None:
+    cost = replace(CHEAP, size=128, passages=2.4)
+    whole = plan(texts(), cost, strategy="fine-tune-all")
+    assert whole.minutes is not None
+    short = plan(texts(), cost, strategy="fine-tune-all", minutes=whole.minutes / 3)
+    assert short.size < whole.size or short.epochs < whole.epochs
+    assert any("To end in time" in reason for reason in short.evidence["reasons"])
+
+
+def test_of_texts_the_head_takes_the_best_depth_itself() -> None:
+    made = plan(texts(items=100, accuracies=MIDDLE_BEST), replace(CHEAP, size=128, passages=2.4))
+    assert made.strategy == "freeze-all"
