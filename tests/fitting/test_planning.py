@@ -18,8 +18,8 @@ from headstart.fitting import plan, planning, rank_backbones, read_plan
 from headstart.fitting.planning import MEASURED
 from headstart.training.plan import Plan
 from headstart.transfer.depths import Depth
-from headstart.transfer.features import Features
 from headstart.transfer.evidence import Evidence
+from headstart.transfer.features import Features
 from headstart.transfer.selection import Labelled
 from headstart.transfer.store import FeatureStore
 

@@ -111,7 +111,7 @@ def test_the_loss_of_certain_bits_has_finite_gradients() -> None:
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     even = _loss(torch.zeros(1, 64), torch.nn.Linear(64, 4), torch.zeros(1, 4), 1.0)
-    assert float(even.detach()) == pytest.approx(0, abs=1e-4)  # even chances diverge from even chances by nothing
+    assert float(even.detach()) == pytest.approx(0, abs=1e-4)  # even from even: nothing
 
 
 @pytest.mark.parametrize(

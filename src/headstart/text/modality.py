@@ -54,6 +54,7 @@ class TextModality:
 
     def inputs(self, source: Source, spec: Spec, kernel: str = "pillow") -> list[NDArray[Any]]:
         """Return the network's input rows: passages int32 [tokens], or the text itself, uint8 [bytes]."""
+        del kernel
         return prepare(decode(self.read(source)), spec)
 
     def glimpse(self, source: Source) -> str:
