@@ -116,6 +116,7 @@ def test_backbones(headstart: Run, tmp_path: Path) -> None:
     listed = headstart("backbones", "list").out
     assert "efficientnet_lite0" in listed
     assert "untrained" in next(line for line in listed.splitlines() if "basic_cnn" in line)
+    assert "128 tokens" in next(line for line in listed.splitlines() if "minilm-l6" in line)
     assert headstart("backbones", "fetch", "basic_cnn").code == 2
     shown = headstart("backbones", "show", "efficientnet_lite0", "--json").json
     assert (shown["features"], len(shown["digest"])) == (1280, 64)

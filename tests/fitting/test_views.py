@@ -100,6 +100,7 @@ def test_members_of_each_view(found: Gathered) -> None:
     assert member.backbone.blocks == ("embeddings", "layer1")
     assert member.tokenizer is not None
     fitted = terms.fit("linear", 2.0, None, 0)
+    assert isinstance(fitted, TermsNetwork)
     (counted,) = members_of(terms, fitted, found.card, no_network)
     assert not counted.is_ir
     assert TermsNetwork.load(counted.network).words == list(fitted.words)

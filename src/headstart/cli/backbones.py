@@ -29,10 +29,11 @@ def list_all(json: common.JsonOption = False) -> int:
     cards = backbones.cards()
     here = {name: is_cached(card) or not card.pretrained for name, card in cards.items()}
     table = Table("name", "features", "input", "million weights", "licence", "here")
-    table.columns[0].no_wrap = True
+    for column in (table.columns[0], table.columns[2], table.columns[-1]):
+        column.no_wrap = True
     for name, card in cards.items():
         row = (
-            str(card.features or "its classes"),
+            str(card.features or "-"),
             _input(card.preprocess),
             f"{card.parameters / 1e6:.1f}",
             card.licence,

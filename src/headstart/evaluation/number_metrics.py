@@ -14,6 +14,8 @@ from headstart.evaluation.resampling import draws, mean_interval, percentiles
 
 _RESAMPLES = 2000
 _KEPT_LOSSES = 48
+_NOTHING = 1e-200
+"""A variance of less is none: it could not be divided by."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def evaluate_numbers(
 
 def _r2(y: NDArray[np.float64], off: NDArray[np.float64]) -> float | None:
     total = float(((y - y.mean()) ** 2).sum())
-    return None if total == 0 else 1 - float((off**2).sum()) / total
+    return None if total <= _NOTHING else 1 - float((off**2).sum()) / total
 
 
 def _r2_interval(
@@ -174,5 +176,5 @@ def _r2_interval(
     centred = y - y.mean()
     total = weights.sum(1)
     variance = weights @ centred**2 / total - (weights @ centred / total) ** 2
-    varied = variance > 1e-12 * max(float((centred**2).mean()), np.finfo(np.float64).tiny)
+    varied = variance > 1e-12 * max(float((centred**2).mean()), 1e12 * _NOTHING)
     return percentiles(1 - squares[varied] / variance[varied]) if varied.any() else None
