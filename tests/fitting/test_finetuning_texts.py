@@ -110,22 +110,6 @@ def test_tuning_tries_plans_for_texts(toy_text: ToyText, folder_of_texts: Path, 
     assert "pixels" not in found.plan.words()
 
 
-def test_a_student_learns_what_a_stack_answers(
-    toy_text: ToyText,
-    folder_of_texts: Path,
-    model: hs.Model,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # The toy's features are minute: rounded to 16 bits they answer differently in every graph.
-    monkeypatch.setattr("headstart.engines.openvino_engine.has_bf16", lambda: False)
-    more = write_texts(tmp_path / "more", 300, good=20, bad=20)
-    student = distill(model, folder_of_texts, unlabelled=more, cut="layer2", strategy="freeze-all", epochs=5)
-    assert student.members[0].backbone.blocks[-1] == "layer2"
-    assert student.data["unlabelled"] == 40
-    assert len(student.predict([written("good", 800)])) == 1
-
-
 def test_a_student_without_a_network_is_refused(
     toy_text: ToyText, folder_of_texts: Path, model: hs.Model
 ) -> None:

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headstart.errors import DecodeError
@@ -54,6 +54,12 @@ def test_unicode_comes_back_whatever_it_is_kept_in(text: str, encoding: str) -> 
 @given(st.text("abcdefghij éèàüöñß€“”,.", min_size=1, max_size=60))
 def test_short_western_texts_are_read_as_western(text: str) -> None:
     text = f"a text that says {text}" * 2
+    try:
+        text.encode("cp1252").decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        assume(text.isascii())  # by chance it is UTF-8, too: that it is taken for
     assert characters(text.encode("cp1252"))[0] == text
 
 
