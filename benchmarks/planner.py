@@ -61,7 +61,7 @@ class Bench:
         network = backbones.load(BACKBONE).at(options.size)
         choice = choose(network.card, lambda: network)
         done = extract(self.dataset, store, network.card, choice.key, choice.start, progress=False)
-        rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
+        rows, item, missing = done.read(store)
         if missing:
             raise SystemExit(f"{len(missing)} items of {regime.name} cannot be read")
         features = Features(rows, item, np.arange(len(self.dataset)))

@@ -64,6 +64,17 @@ def photos(unpacked_wheel: Callable[[str, str, str | None], Path]) -> dict[str, 
     return {**found, "china": load_sample_image("china.jpg")}
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks of a test's size only lose time by sharing their work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with the research data sets; a test that asks for it is skipped where there is none."""

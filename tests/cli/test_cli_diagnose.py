@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,9 @@ from headstart.training.loop import TrainingData, train
 from headstart.training.network import Network, make_head
 from headstart.training.plan import HEAD, Optimiser, Phase, Plan, Settings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Run = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class _Colours:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,9 @@ from headstart.fitting import Report
 from headstart.fitting.wishes import PLANS, Wish
 from headstart.training.plan import HEAD, Phase, Plan, Settings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIDE = 32
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost such small networks more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

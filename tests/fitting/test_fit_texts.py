@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import headstart as hs
 from headstart.artefact.golden import stacked
@@ -106,16 +104,7 @@ def test_evaluating_answers_as_predict_does(model: hs.Model, folder_of_texts: Pa
     np.testing.assert_allclose(found.probabilities, asked, atol=1e-3)
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("backbone", [NAME, "terms", "document_cnn"])
 def test_a_named_backbone_answers_alone(
     backbone: str, toy_text: ToyText, folder_of_texts: Path, tmp_path: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +65,7 @@ def test_there_are_no_weights_to_fetch_add_or_name(tmp_path: Path) -> None:
             attempt()
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_it_learns(pattern_pictures: Path) -> None:
     from PIL import Image
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,16 +13,9 @@ from numpy.typing import NDArray
 
 from headstart.networks.document_cnn import PAD, HierarchicalCNN, KMaxPool, windows
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {"widths": (1, 2, 3), "channels": 4, "sentence_channels": 6, "hidden": 8}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def brute_force(values: list[float], there: list[bool], k: int) -> list[float]:

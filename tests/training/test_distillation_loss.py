@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,14 +16,7 @@ from headstart.training.losses import distillation, loss
 from headstart.training.plan import HEAD, Phase, Settings
 from headstart.training.validation import scores
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost such small networks more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def drawn(n: int, k: int, seed: int, labelled: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

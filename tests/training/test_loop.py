@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,14 @@ from headstart.training.loop import NO_GOOD_EPOCH, Trained, train
 from headstart.training.network import Network, make_head
 from headstart.training.plan import HEAD, Phase, Plan
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LONG = Phase("long", 12, {"one": 0.02, "two": 0.02, "head": 0.02, HEAD: 0.02})
 
 
 def run(plan: Plan, data: TrainingData | None = None, **options: Any) -> tuple[Network, Trained]:
     network = toy_network(plan)
     return network, train(network, plan, data or toy_data(plan), **options)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other take longer than these networks."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def same_weights(first: Network, second: Network) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from headstart.training.loop import Trained, train
 from headstart.training.network import Network, bind, make_head, trained_names
 from headstart.training.plan import HEAD, Phase, Plan, Settings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIDE = 32
 SHAPE = {
     "hidden_size": 32,
@@ -40,15 +42,6 @@ SHAPE = {
 }
 PREPROCESSOR = {"size": {"height": SIDE, "width": SIDE}, "resample": 2}
 LABELS = ("across", "along", "checks")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other cost such small networks more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def made(family: str) -> transformers.PreTrainedModel:

@@ -31,6 +31,8 @@ from headstart.transfer import boundary
 from headstart.transfer.boundary import BoundaryInputs, boundary_inputs, budget, choose_views, row_bytes
 from headstart.transfer.store import FeatureStore
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TRAIN, VAL = np.arange(0, 42, 2), np.arange(1, 42, 4)
 IN_TORCH = {"engine": "torch", "precision": "fp32", "progress": False}
 
@@ -54,15 +56,6 @@ def toy(
 def _own_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "real" not in request.node.name:  # real weights stay in the shared cache
         monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads only wait for each other in networks as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from headstart.transfer.features import Features
 from headstart.transfer.fitted_cnn import WEIGHTS, FittedCnn
 from headstart.transfer.selection import select
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FILLING = ("the", "a", "of", "it", "with", "scene", "man", "then", "went", "home")
 GOOD, BAD = ("superb", "lovely", "fine", "great"), ("awful", "dull", "poor", "sad")
 QUICK = CnnSettings(
@@ -31,15 +32,6 @@ QUICK = CnnSettings(
     spec=Tokens(12, "", sentences=5),
     training=Settings(batch=16, dropout=0.1, patience=3),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def texts(

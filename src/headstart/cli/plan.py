@@ -52,7 +52,7 @@ def run(
     from headstart import fitting
     from headstart.errors import OptionError
     from headstart.files import write_json
-    from headstart.fitting.planning import check
+    from headstart.transfer.planner import check
 
     check(minutes, strategy)
     given = [name for name, value in (("--plan", plan), ("--backbones", backbones)) if value is not None]

@@ -26,7 +26,7 @@ from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
 from headstart.fitting.footprints import footprints
 from headstart.fitting.gathering import Gathered, gather
 from headstart.fitting.learning import learn
-from headstart.fitting.planning import check, measure
+from headstart.fitting.planning import measure
 from headstart.fitting.reporting import SEEN_DIGITS, Report, build_model
 from headstart.fitting.soft_targets import soft_targets, teacher_logits
 from headstart.fitting.strategies import PROBE, Candidate, probe, trained
@@ -191,7 +191,7 @@ def distill(
 
 
 def _check(pupil: Pupil) -> None:
-    check(pupil.minutes, pupil.strategy)
+    planner.check(pupil.minutes, pupil.strategy)
     if pupil.strategy == "cut-early":
         raise OptionError("a strategy for the student", "cut-early", "name the block: cut, and freeze-all")
     if not (math.isfinite(pupil.temperature) and pupil.temperature > 0):

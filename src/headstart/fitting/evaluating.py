@@ -132,7 +132,7 @@ class _Read:
 def _read(model: Model, member: Member, dataset: Dataset, store: FeatureStore) -> _Read:
     key = openvino_key(model.precision) if member.is_ir else model.engine_of(member).key
     result = extract(dataset, store, member.backbone, key, lambda: model.engine_of(member))
-    return _Read(result, *store.read(result.space, [facts.digest for facts in result.facts]))
+    return _Read(result, *result.read(store))
 
 
 def evaluate_model(

@@ -29,7 +29,6 @@ from headstart.training.pixels import Canvases, PixelInputs
 from headstart.training.plan import HEAD, Phase, Plan
 from headstart.training.tokens import PLAIN, Passages, TokenInputs
 from headstart.transfer.boundary import BoundaryInputs, boundary_inputs
-from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
 from headstart.transfer.passes import extract, space_of
 from headstart.transfer.store import FeatureStore
@@ -326,8 +325,5 @@ def _answer(
     precision = gathered.answering_precision(trained=True)
     dataset = gathered.dataset.take(items.tolist())
     done = extract(dataset, store, card, openvino_key(precision), lambda: OpenVinoEngine(network, precision))
-    rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
-    if missing:
-        name = dataset.items[missing[0]].name
-        raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
-    return Features(rows, item, np.arange(len(items))).pool(head.logits(rows))
+    features = done.features(dataset, store)
+    return features.pool(head.logits(features.X))

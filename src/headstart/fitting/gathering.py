@@ -196,7 +196,7 @@ def gather(
         outputs=("upper",) if upper else POOLED,
     )
     result = extract(dataset, store, card, choice.key, choice.start, output=output, progress=progress)
-    rows, item, missing = store.read(result.space, [facts.digest for facts in result.facts])
+    rows, item, missing = result.read(store)
     found = _usable(dataset, result.facts, rows, item, missing, card, choice, result.computed, say)
     if upper:
         parts = np.split(found.features.X, len(upper), axis=1)

@@ -102,7 +102,6 @@ def learn(
     choose = partial(select_view, views) if views else partial(select_start, start_choices(data, start))
     checked: AnyHead | None = None
     evaluations: dict[str, AnyEvaluation] = {}
-    refit = data.take(arrangement.refit)
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
     if folds is None and len(arrangement.val):
         data, first, losses = choose(arrangement.train, kind, class_weight=class_weight, seed=seed)
@@ -118,14 +117,14 @@ def learn(
         if folds == "given":
             assigned = _given_folds(gathered.dataset, arrangement.refit)
         elif folds is not None:
-            assigned = assign_folds(refit, int(folds), seed)
+            assigned = assign_folds(data.take(arrangement.refit), int(folds), seed)
         data, final, losses = choose(
             arrangement.refit, kind, folds=assigned, class_weight=class_weight, seed=seed
         )
         strengths = final.losses
         names = [gathered.dataset.items[n].name for n in arrangement.refit]
         evaluations["cross-validation"] = judge_folds(
-            arrangement.labels, refit, final, names=names, seed=seed
+            arrangement.labels, data.take(arrangement.refit), final, names=names, seed=seed
         )
     head, calibration = _fit_on(data, arrangement.refit, kind, final, class_weight, seed)
     if len(arrangement.test):

@@ -23,7 +23,7 @@ from headstart.fitting.arranging import Arrangement, arrange
 from headstart.fitting.gathering import Gathered, gather, open_labelled
 from headstart.fitting.targets import describe, require_two_answers, require_variety
 from headstart.progress import Say, quiet
-from headstart.training.plan import STRATEGIES, Plan, Strategy
+from headstart.training.plan import Plan, Strategy
 from headstart.transfer import planner
 from headstart.transfer.evidence import Evidence
 from headstart.transfer.features import Features
@@ -121,7 +121,7 @@ def plan(
         fine-tune-late: the early blocks stay frozen, …
     """
     require(("sklearn", "scipy", "torch"), "train", "planning")
-    check(minutes, strategy)
+    planner.check(minutes, strategy)
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
         gathered, arrangement = _arranged(
@@ -306,14 +306,6 @@ def read_plan(path: Path | str) -> Plan:
         fix = "make one: headstart plan DATA -o plan.json"
         raise OptionError(f"a plan in {path}, a JSON object", str(reason), fix) from error
     return Plan.from_json(value)
-
-
-def check(minutes: float | None, strategy: str | None) -> None:
-    """Raise `OptionError` for what `plan` would refuse, before anything is computed."""
-    if strategy is not None and strategy not in STRATEGIES:
-        raise OptionError(f"a strategy: {', '.join(STRATEGIES)}", repr(strategy), "name one of them")
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise OptionError("more than 0 minutes", repr(minutes), "give some time, or leave it out")
 
 
 def _arranged(

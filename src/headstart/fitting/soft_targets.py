@@ -9,9 +9,7 @@ from headstart.artefact.members import AnyEngine, Member, combined
 from headstart.artefact.model import Model
 from headstart.data.items import Dataset
 from headstart.engines.openvino_engine import openvino_key
-from headstart.errors import DataError
 from headstart.transfer.calibration import Interval
-from headstart.transfer.features import Features
 from headstart.transfer.passes import extract
 from headstart.transfer.store import FeatureStore
 
@@ -39,11 +37,8 @@ def teacher_logits(teacher: Model, dataset: Dataset, store: FeatureStore) -> NDA
             return teacher.engine_of(member)
 
         done = extract(dataset, store, member.backbone, key, engine)
-        rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
-        if missing:
-            name = dataset.items[missing[0]].name
-            raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
-        each.append(Features(rows, item, np.arange(len(dataset))).pool(member.head.logits(rows)))
+        features = done.features(dataset, store)
+        each.append(features.pool(member.head.logits(features.X)))
     logits = combined(each, teacher.target, teacher.combine)
     heat = 1.0 if isinstance(teacher.calibration, Interval) else teacher.calibration.temperature
     return (logits / heat).astype(np.float32)

@@ -119,7 +119,7 @@ def fit(
     started = time.monotonic()
     require(("sklearn", "scipy", "torch"), "train", "fitting")
     given = read_plan(plan) if isinstance(plan, str | Path) else plan
-    wish = Wish(strategy, minutes, given, scratch, guard, None if run is None else Path(run), resume, lora)
+    wish = Wish(strategy, minutes, given, scratch, None if run is None else Path(run), resume, lora)
     wish.check_resumed(seed)
     planned = wish.followed
     if planned is not None:

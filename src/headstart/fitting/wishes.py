@@ -13,7 +13,7 @@ from headstart import backbones
 from headstart.engines.precision import Precision
 from headstart.errors import OptionError
 from headstart.files import write_json
-from headstart.fitting.planning import check, measure
+from headstart.fitting.planning import measure
 from headstart.fitting.strategies import Candidate, train_all
 from headstart.progress import Say
 from headstart.training.plan import Plan, Strategy
@@ -41,7 +41,6 @@ class Wish:
         minutes: All the time there is, float, or None.
         plan: A plan to follow, or None.
         scratch: Whether to train from random numbers, too.
-        guard: Whether the probe may win.
         run: Folder of checkpoints and history, or None.
         resume: Whether to go on with what is there.
         lora: Rank of the adapters through which blocks learn, int. Defaults to 0: they learn themselves.
@@ -54,13 +53,12 @@ class Wish:
     minutes: float | None
     plan: Plan | None
     scratch: bool
-    guard: bool
     run: Path | None
     resume: bool
     lora: int = 0
 
     def __post_init__(self) -> None:
-        check(self.minutes, self.strategy)
+        planner.check(self.minutes, self.strategy)
         if self.lora < 0:
             raise OptionError("a LoRA rank of 0 or more", str(self.lora), "use 8, or leave it out")
         frozen = self.plan is not None and not self.plan.changes_backbone

@@ -94,7 +94,7 @@ def depth_features(
     )
     output = Output("depths", network.width)
     done = extract(dataset, store, backbone.card, choice.key, choice.start, output=output, progress=progress)
-    rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
+    rows, item, missing = done.read(store)
     kept = np.setdiff1d(np.arange(len(dataset)), missing)
     item = np.searchsorted(kept, item)
     group = np.arange(len(kept))

@@ -54,7 +54,7 @@ def lost_when_mirrored(
     asked = np.flatnonzero(halves == 1)[:_ASKED]
     part, view = dataset.take(asked.tolist()), View(Augmentation(flip=1.0), seed, 0)
     done = extract(part, store, card, choice.key, choice.start, views=[view], progress=False)
-    rows, item, missing = store.read(done.space, [facts.digest for facts in done.facts])
+    rows, item, missing = done.read(store)
     if missing:
         return None
     with one_core_each():

@@ -17,12 +17,13 @@ from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
 from headstart.engines.choosing import Engine
-from headstart.errors import DecodeError
+from headstart.errors import DataError, DecodeError
 from headstart.images.augmentation import Augmentation
 from headstart.images.preprocess import Kernel, prepare_canvas
 from headstart.modalities import modality
 from headstart.progress import track
 from headstart.text.passages import drawn
+from headstart.transfer.features import Features
 from headstart.transfer.shards import Kind, Writer
 from headstart.transfer.store import FeatureStore
 
@@ -85,6 +86,22 @@ class Pass:
     def space(self) -> str:
         """The space of the first view, which mostly is the only one."""
         return self.spaces[0]
+
+    def read(self, store: FeatureStore) -> tuple[NDArray[np.float32], NDArray[np.int64], list[int]]:
+        """Return the rows of all items, to which item each belongs, and the items without any."""
+        return store.read(self.space, [facts.digest for facts in self.facts])
+
+    def features(self, dataset: Dataset, store: FeatureStore) -> Features:
+        """Return the features of all items, each a group of its own.
+
+        Raises:
+            DataError: An item has none, for it could not be read.
+        """
+        rows, item, missing = self.read(store)
+        if missing:
+            name = dataset.items[missing[0]].name
+            raise DataError("items that can still be read", f"{name!r}, which cannot", "leave it out")
+        return Features(rows, item, np.arange(len(dataset)))
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,7 @@ def extract(
         progress: Whether to draw a progress bar. Defaults to True.
 
     Returns:
-        What was found; read the rows with `store.read(result.space, digests)`.
+        What was found; read the rows with `result.read(store)`.
     """
     output = output or Output("features", card.features)
     spaces = {store.space(space_of(card, key, output, view)): view for view in views}

@@ -76,10 +76,7 @@ def plan(
         Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018 (discriminative
         learning rates, the head first).
     """
-    if strategy is not None and strategy not in STRATEGIES:
-        raise OptionError(f"a strategy: {', '.join(STRATEGIES)}", repr(strategy), "name one of them")
-    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
-        raise OptionError("more than 0 minutes", repr(minutes), "give some time, or leave it out")
+    check(minutes, strategy)
     wanted, reasons = _wanted(evidence)
     if strategy is not None:
         reasons.append(f"The strategy {strategy} was asked for; the evidence says {wanted[0]}.")
@@ -100,8 +97,15 @@ def plan(
     made, more = found
     said = {**evidence.to_json(), "reasons": reasons + more, "cost_ms": cost.to_json()}
     made = made.replace(modality=evidence.modality)
-    made = made.replace(modality=evidence.modality)
     return made.replace(evidence=said, minutes=round(cost.minutes(made, evidence.items, evidence.val), 2))
+
+
+def check(minutes: float | None, strategy: str | None) -> None:
+    """Raise `OptionError` for what `plan` would refuse, before anything is computed."""
+    if strategy is not None and strategy not in STRATEGIES:
+        raise OptionError(f"a strategy: {', '.join(STRATEGIES)}", repr(strategy), "name one of them")
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise OptionError("more than 0 minutes", repr(minutes), "give some time, or leave it out")
 
 
 def _wanted(evidence: Evidence) -> tuple[list[Strategy], list[str]]:
@@ -161,7 +165,7 @@ def _within(
     strategy: Strategy, evidence: Evidence, cost: Cost, minutes: float | None, seed: int, disk: int
 ) -> _Made | None:
     """Return the strategy's largest plan that is expected to end in time: first fewer epochs, then pixels."""
-    most = _epochs(evidence, hurry=minutes is None)
+    most = _epochs(evidence, SEEN if minutes is None else MOST_SEEN)
     unit = "pixels" if evidence.tokens is None else "tokens"
     for size in _sizes(strategy, evidence):
         for epochs in range(most, min(FEWEST_EPOCHS, most) - 1, -1):
@@ -178,10 +182,9 @@ def _within(
     return None
 
 
-def _epochs(evidence: Evidence, hurry: bool = True) -> int:
-    """Return how many epochs are worth while; time that somebody gives is used, without any fewer do."""
+def _epochs(evidence: Evidence, seen: int) -> int:
+    """Return in how many epochs that many items are seen, within what is worth while."""
     low, high = EPOCHS if evidence.tokens is None else EPOCHS_TEXT
-    seen = SEEN if hurry else MOST_SEEN
     return max(low, min(high, round(seen / max(1, evidence.items))))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headstart.errors import OptionError
+from headstart.evaluation.sections import percent
 from headstart.pages import Shown
 from headstart.training.plan import Plan
 
@@ -87,12 +88,12 @@ class Tuning(Shown):
         first, best = self.first, self.best
         found = f"The best of {len(self.trials)} plans" if len(self.trials) > 1 else "The only plan tried"
         if best.accuracy is not None:
-            found += f" is right {_percent(best.accuracy)} of the time"
+            found += f" is right {percent(best.accuracy)} of the time"
         if best.number == first.number:
             found += f" has a loss of {best.loss:.4f}" if best.accuracy is None else ""
             return f"{found}: it is the one that the search began with."
-        if self.metric == "accuracy" and first.accuracy not in (None, best.accuracy):
-            return f"{found}; the one that the search began with, {_percent(first.accuracy)}."
+        if self.metric == "accuracy" and first.accuracy is not None and first.accuracy != best.accuracy:
+            return f"{found}; the one that the search began with, {percent(first.accuracy)}."
         before = "" if first.loss is None else f" instead of {first.loss:.4f}"
         link = " has" if best.accuracy is None else ", with"
         return f"{found}{link} a loss of {best.loss:.4f}{before}."
@@ -122,10 +123,6 @@ class Tuning(Shown):
         from headstart.tuning.page import tuning_page
 
         return tuning_page(self)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}\u00a0%"
 
 
 def collect(study: Study, folder: Path, name: str, start: Plan, blocks: Blocks) -> Tuning:
