@@ -63,6 +63,17 @@ def test_the_choice_is_open_where_no_backbone_is_named(found: Gathered) -> None:
     assert list(views(found, default=False)) == [NAME]
 
 
+def test_of_very_much_text_only_words_are_counted(found: Gathered, monkeypatch: pytest.MonkeyPatch) -> None:
+    (few,) = views(found)["terms"]
+    monkeypatch.setattr("headstart.fitting.views._MOST_CHARACTERS", 100)
+    (many,) = views(found)["terms"]
+    assert isinstance(few, Terms)
+    assert isinstance(many, Terms)
+    assert few.settings.characters
+    assert many.settings.characters is None
+    assert len(many.fit("linear", 1.0, None, 0).characters) == 0 < len(few.fit("linear", 1.0, None, 0).words)
+
+
 def test_what_is_fitted_from_the_start(toy_text: ToyText, folder_of_texts: Path) -> None:
     its = gathered(folder_of_texts, backbone="terms")
     assert its.features.X.shape == (48, 0)

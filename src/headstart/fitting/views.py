@@ -23,7 +23,7 @@ from headstart.fitting.soft_targets import teacher_logits
 from headstart.progress import Say
 from headstart.text.decode import decode
 from headstart.text.mail import strip_email
-from headstart.text.terms import TermsNetwork
+from headstart.text.terms import TermsNetwork, TermsSettings
 from headstart.text.tokens import know
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from headstart.transfer.fitted_cnn import FittedCnn
 
     AnyHead = Head | TermsNetwork | FittedCnn | StackedHead
+
+_MOST_CHARACTERS = 25_000_000
+"""In longer collections runs of characters would take more than 2 GB; words take an eighth of that."""
 
 
 def texts_of(dataset: Dataset, card: Card) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def views_of(
         if card.name == DOCUMENT_CNN:
             views[card.name] = [_document_cnn(alone, data, texts, start, offline, say)]
         else:
-            views[TERMS] = [_terms(alone, data, texts)]
+            views[TERMS] = [_terms(alone, data, texts, say)]
     return views
 
 
@@ -148,10 +151,14 @@ def _answers(start: Model, data: Labelled, gathered: Gathered, store: FeatureSto
     return Answers(features, data.y, data.classes, start)
 
 
-def _terms(alone: Features, data: Labelled, texts: tuple[str, ...]) -> Labelled:
+def _terms(alone: Features, data: Labelled, texts: tuple[str, ...], say: Say) -> Labelled:
     from headstart.transfer.terms import Terms
 
-    return Terms(alone, data.y, data.classes, texts)
+    settings = TermsSettings()
+    if sum(map(len, texts)) > _MOST_CHARACTERS:
+        say("so much text that words are counted, but not the runs of characters in them")
+        settings = replace(settings, characters=None)
+    return Terms(alone, data.y, data.classes, texts, settings)
 
 
 def _document_cnn(
