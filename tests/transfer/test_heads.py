@@ -103,3 +103,23 @@ def test_linear_heads_do_not_care_about_units(classes: int, each: int, unit: flo
         (X * unit).astype(np.float32)
     )
     assert np.abs(plain - scaled).max() < 0.05
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_has_no_weight_teaches_nothing(kind: str) -> None:
+    X, y = blobs()
+    wrong = np.concatenate([y, (y + 1) % 3])
+    weight = np.repeat([1.0, 1e-9], len(y))
+    head = fit_head(kind, np.concatenate([X, X]), wrong, 3, weight=weight, seed=1)
+    assert (head.logits(X).argmax(1) == y).mean() > 0.9
+
+
+def test_weights_are_scikit_learns_on_standardised_features() -> None:
+    X, y = blobs(apart=0.7)
+    weight = np.random.default_rng(0).uniform(0, 3, len(y))
+    head = fit_head("linear", X, y, 3, strength=0.05, weight=weight)
+    scaler = StandardScaler().fit(X)
+    model = LogisticRegression(C=0.05, max_iter=1000, tol=1e-6).fit(scaler.transform(X), y, weight)
+    logits = head.logits(X).astype(np.float64)
+    ours = np.exp(logits - logits.max(1, keepdims=True))
+    assert np.abs(ours / ours.sum(1, keepdims=True) - model.predict_proba(scaler.transform(X))).max() < 5e-3

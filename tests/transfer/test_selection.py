@@ -70,3 +70,17 @@ def test_pooling_and_taking_rows() -> None:
     assert np.array_equal(part.X, features.X[[2, 3, 8, 9]])
     assert part.item.tolist() == [0, 0, 1, 1]
     assert np.allclose(part.pool(part.X)[1], features.X[8:10].mean(0), atol=1e-6)
+
+
+def test_other_classes_and_weights_are_what_is_fitted() -> None:
+    data = labelled(noise=0.5)
+    turned = data.relabel((data.y + 1) % 3)
+    head = turned.fit("linear", 0.01, None, 0)
+    assert (data.logits(head).argmax(1) == turned.y).mean() > 0.9
+    both = data.relabel(
+        np.where(np.arange(240) < 120, data.y, turned.y), (np.arange(240) < 120).astype(float)
+    )
+    part = both.take(np.arange(60, 240))
+    assert part.weight is not None
+    assert part.weight.sum() == 60
+    assert (data.logits(part.fit("linear", 0.01, None, 0)).argmax(1) == data.y).mean() > 0.9

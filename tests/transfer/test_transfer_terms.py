@@ -44,7 +44,7 @@ def view(
 ) -> Terms:
     every = np.arange(len(texts))
     features = Features(np.zeros((len(texts), 0), np.float32), every, every)
-    return Terms(features, y, classes or int(y.max()) + 1, texts, settings or TermsSettings(), weight)
+    return Terms(features, y, classes or int(y.max()) + 1, texts, settings or TermsSettings(), weight=weight)
 
 
 SETTINGS = {

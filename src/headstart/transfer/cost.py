@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 16
 """So many items are timed: one batch."""
-_REPEATS = 2
+_REPEATS = 4
 FIXED_SECONDS = 15.0
 """Whatever is trained: loading, converting the result, calibration, the report."""
 LOOP_OVERHEAD = 1.1
@@ -125,7 +125,7 @@ def measure(
     precision: Precision = "bf16",
     probe: float = 0.0,
 ) -> tuple[Cost, NDArray[Any]]:
-    """Time one batch of everything that a plan may consist of; about two seconds for a small network.
+    """Time one batch of everything that a plan may consist of; a few seconds for a small network.
 
     Args:
         dataset: The items, of which the first readable ones of an even spread are timed.

@@ -66,7 +66,6 @@ class DocumentCnn(Labelled):
     vectors: WordVectors | None = None
     start_from: FittedCnn | None = None
     settings: CnnSettings = field(default_factory=CnnSettings)
-    weight: NDArray[np.floating] | None = None
 
     def __post_init__(self) -> None:
         weights = len(self.texts) if self.weight is None else len(self.weight)
@@ -81,7 +80,7 @@ class DocumentCnn(Labelled):
             features=self.features.take(items),
             y=self.y[items],
             texts=tuple(self.texts[item] for item in items),
-            weight=None if self.weight is None else self.weight[items],
+            weight=self.weight_of(items),
         )
 
     def strengths(self, kind: Kind) -> Sequence[float]:  # noqa: ARG002

@@ -139,6 +139,7 @@ def fit_head(
     *,
     strength: float = 0.01,
     class_weight: str | None = None,
+    weight: NDArray[np.floating] | None = None,
     seed: int = 0,
 ) -> Head:
     """Fit a head on feature rows.
@@ -153,6 +154,7 @@ def fit_head(
         strength: Inverse regularisation (scikit-learn's C; the MLP's weight decay is 1 / (C n)), float.
             Defaults to 0.01.
         class_weight: "balanced" weighs classes inversely to their number. Defaults to None.
+        weight: How much each row counts, float [n], at least 0. Defaults to None: all the same.
         seed: For the MLP's start and batches, int. Defaults to 0.
 
     Returns:
@@ -171,11 +173,11 @@ def fit_head(
         return Head(kind, (_spread(nothing, present, classes),))
     x = scaler.apply(rows)
     if kind == "linear":
-        first, *rest = _linear(x, compact, strength, class_weight)
+        first, *rest = _linear(x, compact, strength, class_weight, weight)
     elif kind == "mlp":
-        first, *rest = _mlp(x, compact, strength, class_weight, seed)
+        first, *rest = _mlp(x, compact, strength, class_weight, weight, seed)
     elif kind == "centroid":
-        first, *rest = _centroid(x, compact)
+        first, *rest = _centroid(x, compact, weight)
     else:
         raise OptionError(f"a head of kind {', '.join(KINDS)}", repr(kind), "choose one of them")
     layers = [scaler.fold(*first), *rest]
@@ -208,12 +210,18 @@ def silent_solvers() -> Iterator[None]:
         yield
 
 
-def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None) -> list[Layer]:
+def _linear(
+    x: Matrix,
+    y: NDArray[np.int64],
+    strength: float,
+    class_weight: str | None,
+    weights: NDArray[np.floating] | None,
+) -> list[Layer]:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, class_weight=class_weight, max_iter=MAX_ITERATIONS, tol=1e-3)
     with silent_solvers():
-        model.fit(x, y)
+        model.fit(x, y, weights)
     weight, bias = model.coef_.T, model.intercept_
     if weight.shape[1] == 1:  # two classes: scikit-learn keeps the difference of the two logits
         weight, bias = np.hstack([-weight / 2, weight / 2]), np.array([-bias[0] / 2, bias[0] / 2])
@@ -221,34 +229,43 @@ def _linear(x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str 
 
 
 def _mlp(
-    x: Matrix, y: NDArray[np.int64], strength: float, class_weight: str | None, seed: int
+    x: Matrix,
+    y: NDArray[np.int64],
+    strength: float,
+    class_weight: str | None,
+    weight: NDArray[np.floating] | None,
+    seed: int,
 ) -> list[Layer]:
     from sklearn.neural_network import MLPClassifier
 
     if class_weight is not None:
-        x, y = _oversample(x, y, seed)
-    enough = np.bincount(y).min() >= 10
+        x, y, weight = _oversample(x, y, weight, seed)
+    # Its early stopping counts right answers, whatever their weight.
+    enough = weight is None and np.bincount(y).min() >= 10
     model = MLPClassifier(
         HIDDEN, alpha=1 / strength / len(y), early_stopping=bool(enough), max_iter=200, random_state=seed
     )
     with silent_solvers():
-        model.fit(x, y)
+        model.fit(x, y, weight)
     (w0, w1), (b0, b1) = model.coefs_, model.intercepts_
     if w1.shape[1] == 1:
         w1, b1 = np.hstack([-w1 / 2, w1 / 2]), np.array([-b1[0] / 2, b1[0] / 2])
     return [(w0, b0), (w1.astype(np.float32), b1.astype(np.float32))]
 
 
-def _oversample(x: Matrix, y: NDArray[np.int64], seed: int) -> tuple[Matrix, NDArray[np.int64]]:
-    """Repeat rows of rare classes: scikit-learn's MLP takes no weights."""
+def _oversample(
+    x: Matrix, y: NDArray[np.int64], weight: NDArray[np.floating] | None, seed: int
+) -> tuple[Matrix, NDArray[np.int64], NDArray[np.floating] | None]:
+    """Repeat rows of rare classes: scikit-learn's MLP takes no weights of classes."""
     generator = np.random.default_rng(seed)
     most = np.bincount(y).max()
     extra = [generator.choice(np.flatnonzero(y == k), most - np.sum(y == k)) for k in np.unique(y)]
     chosen = np.concatenate([np.arange(len(y)), *extra])
-    return x[chosen], y[chosen]
+    return x[chosen], y[chosen], None if weight is None else weight[chosen]
 
 
-def _centroid(x: Matrix, y: NDArray[np.int64]) -> list[Layer]:
-    means = np.stack([x[y == k].mean(0, dtype=np.float64) for k in range(y.max() + 1)])
+def _centroid(x: Matrix, y: NDArray[np.int64], weight: NDArray[np.floating] | None) -> list[Layer]:
+    counts = np.ones(len(y)) if weight is None else weight
+    means = np.stack([np.average(x[y == k], 0, counts[y == k]) for k in range(y.max() + 1)])
     # −|x − m|² / d without its part that is the same for all classes; the temperature sets the scale.
     return [(2 * means.T / x.shape[1], -(means**2).sum(1) / x.shape[1])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -34,27 +34,40 @@ class Labelled:
         features: Rows of the items, Features.
         y: Class of each item, int [items].
         classes: Number of classes, int.
+        weight: How much each item counts in fitting, float [items]. Defaults to None: all the same.
     """
 
     target: ClassVar[Target] = "label"
     features: Features
     y: NDArray[Any]
     classes: int
+    weight: NDArray[np.floating] | None = field(default=None, kw_only=True)
 
     def take(self, items: NDArray[np.int64]) -> Self:
         """Return the part with these items, by position."""
-        return replace(self, features=self.features.take(items), y=self.y[items])
+        return replace(
+            self, features=self.features.take(items), y=self.y[items], weight=self.weight_of(items)
+        )
+
+    def weight_of(self, items: NDArray[np.int64]) -> NDArray[np.floating] | None:
+        """Return how much some items count, by position."""
+        return None if self.weight is None else self.weight[items]
+
+    def relabel(self, y: NDArray[Any], weight: NDArray[np.floating] | None = None) -> Self:
+        """Return the same items with other classes and weights."""
+        return replace(self, y=y, weight=weight)
 
     def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> Head:
         """Fit a head on all rows."""
-        rows_y = self.y[self.features.item]
+        item = self.features.item
         return fit_head(
             kind,
             self.features.X,
-            rows_y,
+            self.y[item],
             self.classes,
             strength=strength,
             class_weight=class_weight,
+            weight=self.weight_of(item),
             seed=seed,
         )
 

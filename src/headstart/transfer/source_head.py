@@ -68,9 +68,14 @@ class Started(Labelled):
         """Fit a head on all rows."""
         if kind != "linear":
             return super().fit(kind, strength, class_weight, seed)
-        rows_y = self.y[self.features.item]
+        item = self.features.item
         return fit_from_source(
-            self.start, self.features.X, rows_y, strength=strength, class_weight=class_weight
+            self.start,
+            self.features.X,
+            self.y[item],
+            strength=strength,
+            class_weight=class_weight,
+            weight=self.weight_of(item),
         )
 
 
@@ -222,6 +227,7 @@ def fit_from_source(
     *,
     strength: float = 0.01,
     class_weight: str | None = None,
+    weight: NDArray[np.floating] | None = None,
 ) -> Head:
     """Fit a logistic regression that is pulled towards the source classifier instead of towards zero.
 
@@ -235,6 +241,7 @@ def fit_from_source(
         y: Class of each row, int [n].
         strength: C, float. Defaults to 0.01.
         class_weight: "balanced" weighs classes inversely to their number. Defaults to None.
+        weight: How much each row counts, float [n]. Defaults to None: all the same.
 
     Returns:
         The head, reading raw features.
@@ -248,11 +255,13 @@ def fit_from_source(
     x = scaler.apply(rows)
     known = np.flatnonzero(start.matched | np.isin(np.arange(len(start.bias)), y))
     compact = np.searchsorted(known, y)
-    weight = start.weight[:, known] / scaler.scale[:, None]
-    bias = start.bias[known] + scaler.mean @ start.weight[:, known]
-    origin = np.vstack([weight, bias])
-    scale = 1 / fit_temperature(x @ weight + bias, compact)
-    found = _descend(x, compact, scale * origin, strength, _item_weights(compact, class_weight))
+    its_weight = start.weight[:, known] / scaler.scale[:, None]
+    its_bias = start.bias[known] + scaler.mean @ start.weight[:, known]
+    origin = np.vstack([its_weight, its_bias])
+    scale = 1 / fit_temperature(x @ its_weight + its_bias, compact)
+    counts = _item_weights(compact, class_weight)
+    counts = counts if weight is None else counts * weight.astype(np.float32)
+    found = _descend(x, compact, scale * origin, strength, counts)
     folded = scaler.fold(found[:-1], found[-1])
     wide = np.zeros((rows.shape[1], len(start.bias)), np.float32)
     offset = np.full(len(start.bias), _NOT_LEARNED, np.float32)

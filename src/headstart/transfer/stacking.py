@@ -58,7 +58,13 @@ class Stacked(Labelled):
     def take(self, items: NDArray[np.int64]) -> Self:
         """Return the part with these items, by position."""
         views = tuple(view.take(items) for view in self.views)
-        return replace(self, features=views[0].features, y=self.y[items], views=views)
+        weight = self.weight_of(items)
+        return replace(self, features=views[0].features, y=self.y[items], weight=weight, views=views)
+
+    def relabel(self, y: NDArray[Any], weight: NDArray[np.floating] | None = None) -> Self:
+        """Return the same items with other classes and weights, in every view."""
+        views = tuple(view.relabel(y, weight) for view in self.views)
+        return replace(self, y=y, weight=weight, views=views)
 
     def fit(  # type: ignore[override]
         self, kind: Kind, strength: float, class_weight: str | None, seed: int

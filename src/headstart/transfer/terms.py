@@ -73,7 +73,6 @@ class Terms(Labelled):
     target: ClassVar[Target] = "label"
     texts: tuple[str, ...] = ()
     settings: TermsSettings = field(default_factory=TermsSettings)
-    weight: NDArray[np.floating] | None = None
     counted: _Counted | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +96,7 @@ class Terms(Labelled):
             features=self.features.take(items),
             y=self.y[items],
             texts=texts,
-            weight=None if self.weight is None else self.weight[items],
+            weight=self.weight_of(items),
             counted=_Counted(texts, self.settings, counts),
         )
 
