@@ -108,7 +108,7 @@ def source_start(
     matched = np.array([len(found) > 0 for found in places])
     if matched.mean() < _ENOUGH:
         return None
-    weight, bias = _classifier(card, offline)
+    weight, bias = source_classifier(card, offline=offline)
     columns = _settled(places, weight)
     part, offset = np.zeros((len(weight), len(labels))), np.zeros(len(labels))
     part[:, matched] = weight[:, columns] - weight[:, columns].mean(1, keepdims=True)
@@ -169,8 +169,12 @@ def _source_names(labels: Sequence[str], offline: bool) -> tuple[str, ...]:
     return backbones.imagenet_labels(offline=offline)
 
 
-def _classifier(card: Card, offline: bool) -> tuple[Floats, Floats]:
-    """Return the source classifier as (weight [features, classes], bias [classes])."""
+def source_classifier(card: Card, *, offline: bool = False) -> tuple[Floats, Floats]:
+    """Return the source classifier as (weight [features, classes], bias [classes]).
+
+    Raises:
+        BackboneError: The backbone cannot be had, or has no classifier.
+    """
     import torch
 
     backbone = backbones.load(card.name, offline=offline)
