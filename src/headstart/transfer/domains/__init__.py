@@ -1,0 +1,1 @@
+"""Domain adaptation and instance transfer: what is known of one domain answers for another."""

@@ -1,0 +1,155 @@
+"""A source whose classes are known, a target that asks for its own, and what every method between them is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import DataError
+from headstart.transfer.heads import Head, Matrix
+from headstart.transfer.selection import Labelled
+from headstart.transfer.stacking import Stacked, StackedHead
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Items of a source, whose classes are known, and of a target, which ask for theirs.
+
+    Args:
+        data: All items of both domains; the class of a target item is −1 where it is unknown (NaN where
+            numbers are asked for).
+        source: Positions of the source's items, int, ascending.
+        target: Positions of the target's items, int, ascending.
+
+    Raises:
+        DataError: One of the domains is empty, they overlap, or a source item has no class.
+
+    Example:
+        >>> from headstart.transfer.features import Features
+        >>> four = np.arange(4)
+        >>> data = Labelled(Features(np.eye(4, dtype=np.float32), four, four), np.array([0, 1, -1, 1]), 2)
+        >>> domains = Domains(data, four[:2], four[2:])
+        >>> domains.known, domains.labelled
+        (array([3]), array([0, 1, 3]))
+    """
+
+    data: Labelled
+    source: Positions
+    target: Positions
+
+    def __post_init__(self) -> None:
+        if not len(self.source) or not len(self.target):
+            received = f"{len(self.source)} items of the source and {len(self.target)} of the target"
+            raise DataError("items of two domains", received, "name a source and a target")
+        if len(np.intersect1d(self.source, self.target)):
+            raise DataError("two domains without common items", "items that are in both", "separate them")
+        if not self._answered(self.source).all():
+            raise DataError("a class for every source item", "items without one", "leave them out")
+
+    @property
+    def source_view(self) -> Labelled:
+        """The source's items."""
+        return self.data.take(self.source)
+
+    @property
+    def target_view(self) -> Labelled:
+        """The target's items, known or not."""
+        return self.data.take(self.target)
+
+    @property
+    def known(self) -> Positions:
+        """Positions of the target's items whose classes are known."""
+        return self.target[self._answered(self.target)]
+
+    @property
+    def labelled(self) -> Positions:
+        """Positions of all items whose classes are known, of both domains."""
+        return np.sort(np.concatenate([self.source, self.known]))
+
+    def with_data(self, data: Labelled) -> Self:
+        """Return the same domains of another view of the items."""
+        return replace(self, data=data)
+
+    def _answered(self, items: Positions) -> NDArray[np.bool_]:
+        y = self.data.y[items]
+        answered: NDArray[np.bool_] = np.isfinite(y) if y.dtype.kind == "f" else y >= 0
+        return answered
+
+
+class Method(Protocol):
+    """A way to carry what the source knows over to the target."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether it works on dense features only; of a stack it adapts these parts and leaves the others."""
+
+    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+        """Fit a head that answers for the target's items: `domains.target_view.logits(head)`.
+
+        Args:
+            domains: Both domains.
+            strength: Inverse regularisation of the head, float; a stack has those of its parts.
+            seed: Of all that is drawn, int.
+        """
+
+
+FitDense = Callable[[Domains, float, int], Head]
+
+
+def fit_dense(domains: Domains, strength: float, seed: int, fit: FitDense) -> Any:
+    """Fit by a method that needs dense features, on whatever the view has of them.
+
+    A part of a stack without features is fitted on what is labelled. A part that was adapted keeps the spread
+    of logits that its share in the stack was fitted for.
+
+    Args:
+        domains: Both domains.
+        strength: As for `Method.fit`.
+        seed: As for `Method.fit`.
+        fit: The method, for a view with features.
+
+    Returns:
+        A head for the view: of a stack, a `StackedHead`.
+    """
+    data = domains.data
+    if not isinstance(data, Stacked):
+        if data.features.X.shape[1] == 0:
+            return data.take(domains.labelled).fit("linear", strength, None, seed)
+        return fit(domains, strength, seed)
+    heads = []
+    for view, its in zip(data.views, data.chosen, strict=True):
+        part = domains.with_data(view)
+        head = fit_dense(part, its, seed, fit)
+        if isinstance(head, Head):
+            plain = view.take(domains.labelled).fit("linear", its, None, seed)
+            target = part.target_view
+            head = rescaled(head, _spread(target.logits(plain)) / max(_spread(target.logits(head)), 1e-12))
+        heads.append(head)
+    return StackedHead(tuple(heads), data.weights)
+
+
+def rescaled(head: Head, factor: float) -> Head:
+    """Return a head whose logits are those of another, times a factor."""
+    *body, (weight, bias) = head.layers
+    last = (weight * np.float32(factor), bias * np.float32(factor))
+    return Head(head.kind, (*body, last))
+
+
+def rows_of(view: Labelled) -> tuple[Matrix, NDArray[Any]]:
+    """Return a view's feature rows, float32 [rows, d], and the class of each, [rows]."""
+    return np.asarray(view.features.X, np.float32), view.y[view.features.item]
+
+
+def _spread(logits: Matrix) -> float:
+    """Return how far logits are from each other within items, as a root mean square."""
+    return float(np.sqrt(np.mean((logits - logits.mean(1, keepdims=True)) ** 2, dtype=np.float64)))
