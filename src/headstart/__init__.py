@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
     from headstart.fitting import rank_backbones as rank_backbones
+    from headstart.fitting.clustering import cluster as cluster
     from headstart.fitting.distilling import distill as distill
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
@@ -63,6 +64,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Model": ("headstart.artefact", "Model"),
     "backbones": ("headstart.backbones", None),
     "build_index": ("headstart.searching", "build_index"),
+    "cluster": ("headstart.fitting.clustering", "cluster"),
     "data": ("headstart.data", None),
     "distill": ("headstart.fitting.distilling", "distill"),
     "ensemble": ("headstart.fitting.ensembles", "ensemble"),
@@ -95,6 +97,7 @@ __all__ = [
     "augmentation",
     "backbones",
     "build_index",
+    "cluster",
     "data",
     "distill",
     "ensemble",

@@ -10,6 +10,7 @@ from headstart import __version__
 from headstart.cli import (
     backbones,
     cache,
+    cluster,
     common,
     compare,
     demo,
@@ -63,6 +64,7 @@ for command in (
     compare,
     index,
     search,
+    cluster,
     summarize,
     export,
     distill,

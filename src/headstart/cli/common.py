@@ -83,6 +83,8 @@ def open_data(
     group_column: str,
     fold_column: str,
     target: Target | None = None,
+    *,
+    unlabelled: bool = False,
 ) -> Dataset:
     """Open the data that a command names, and say what could not be opened."""
     from headstart import data
@@ -95,6 +97,7 @@ def open_data(
         label_column=label_column,
         group_column=group_column,
         fold_column=fold_column,
+        unlabelled=unlabelled,
     )
     for problem in dataset.problems[:_LISTED]:
         tell(f"left out: {problem.name}: {problem.reason}")

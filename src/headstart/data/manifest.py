@@ -43,6 +43,8 @@ def open_manifests(
     modality: str | None = None,
     root: Path | None = None,
     target: Target | None = None,
+    *,
+    unlabelled: bool = False,
 ) -> Dataset:
     """Open one manifest, or one for each split.
 
@@ -53,6 +55,7 @@ def open_manifests(
         root: What the data set is called after, Path. Defaults to None (the first manifest).
         target: What the label column holds. Defaults to None: several labels where its cells are lists,
             otherwise one label.
+        unlabelled: Whether rows without a label are kept, and no label column is needed. Defaults to False.
 
     Returns:
         The data set, in the order of the rows.
@@ -70,7 +73,9 @@ def open_manifests(
     """
     rows: list[_Row] = []
     problems: list[Problem] = []
-    readers = [_Reader(read_table(path), columns, split, modality) for path, split in tables.items()]
+    readers = [
+        _Reader(read_table(path), columns, split, modality, unlabelled) for path, split in tables.items()
+    ]
     if target is None:
         target = "labels" if all(reader.has_lists for reader in readers) else "label"
     for reader in readers:
@@ -103,7 +108,7 @@ class _Row(NamedTuple):
     place: str
     name: str
     source: Path | str
-    answer: Answer
+    answer: Answer | None
     split: Split | None
     group: str | None
     fold: str | None
@@ -112,8 +117,11 @@ class _Row(NamedTuple):
 class _Reader:
     """Reads the rows of one manifest."""
 
-    def __init__(self, table: Table, columns: Columns, split: Split | None, modality: str | None) -> None:
+    def __init__(
+        self, table: Table, columns: Columns, split: Split | None, modality: str | None, unlabelled: bool
+    ) -> None:
         self.table = table
+        self.unlabelled = unlabelled
         self.split = split
         self.finder = Finder(table.path)
         path = self._column("path", columns.path)
@@ -134,7 +142,10 @@ class _Reader:
     @property
     def has_lists(self) -> bool:
         """Whether the label column holds lists: then items have several labels."""
-        cells = [cell for _, row in self.table.rows if (cell := row.get(self.label)) is not None]
+        cells = [
+            row[self.label] for _, row in self.table.rows if self.label is not None and self.label in row
+        ]
+        cells = [cell for cell in cells if cell is not None]
         return bool(cells) and all(isinstance(cell, list) for cell in cells)
 
     def rows(self, target: Target, problems: list[Problem]) -> Iterator[_Row]:
@@ -148,10 +159,9 @@ class _Reader:
                 problems.append(Problem(place, row))
 
     def _row(self, place: str, cells: Mapping[str, Any], target: Target) -> _Row | str:
-        if self.label not in cells:
-            return "has no label"
-        answer, reason = read_answer(cells[self.label], target)
-        if answer is None:
+        cell = cells.get(self.label) if self.label is not None else None
+        answer, reason = read_answer(cell, target) if self.label in cells else (None, "has no label")
+        if answer is None and not (self.unlabelled and as_text(cell) == ""):
             return reason
         given = as_text(cells.get(self.source), strip=False)
         if not given or not given.strip():
@@ -190,13 +200,15 @@ class _Reader:
             raise self._missing(name, f"--{kind}-column")
         return None
 
-    def _label(self, name: str) -> str:
+    def _label(self, name: str) -> str | None:
         found = self._column("label", name, required=name != "label")
         if found is not None:
             return found
         others = [column for column in self.table.columns if column != self.source]
         if len(others) == 1:  # of two columns the other one is the label
             return others[0]
+        if self.unlabelled:
+            return None
         raise self._missing(name, "--label-column")
 
     def _missing(self, name: str, *options: str) -> DataError:
@@ -273,8 +285,9 @@ def _without_repeats(rows: Iterable[_Row], problems: list[Problem]) -> list[_Row
     kept = []
     for same in by_source.values():
         first = max(same, key=_protection)
-        if len({row.answer for row in same}) > 1:
-            labels = ", ".join(dict.fromkeys(in_words(row.answer) for row in same))
+        answers = dict.fromkeys(row.answer for row in same if row.answer is not None)
+        if len(answers) > 1:
+            labels = ", ".join(map(in_words, answers))
             problems.append(
                 Problem(first.name, f"is listed with different labels ({labels}), so it is left out")
             )
@@ -286,8 +299,8 @@ def _without_repeats(rows: Iterable[_Row], problems: list[Problem]) -> list[_Row
     return kept
 
 
-def _protection(row: _Row) -> int:
-    return -1 if row.split is None else SPLITS.index(row.split)
+def _protection(row: _Row) -> tuple[int, bool]:
+    return -1 if row.split is None else SPLITS.index(row.split), row.answer is not None
 
 
 def _groups_are_labels(rows: Sequence[_Row]) -> bool:

@@ -39,6 +39,7 @@ def open(
     group_column: str = "group",
     fold_column: str = "fold",
     split_column: str = "split",
+    unlabelled: bool = False,
 ) -> Dataset:
     """Open a labelled collection of pictures, texts or recordings.
 
@@ -63,6 +64,8 @@ def open(
         group_column: Manifest column with what must stay together. Defaults to "group".
         fold_column: Manifest column with cross-validation folds. Defaults to "fold".
         split_column: Manifest column with train, val or test. Defaults to "split".
+        unlabelled: Whether a manifest's rows without a label are kept, and it needs no label column.
+            Defaults to False: they are problems.
 
     Returns:
         The data set.
@@ -96,7 +99,7 @@ def open(
     if path.is_dir():
         tables = _manifests_in(path)
         if tables:
-            return open_manifests(tables, columns, modality, path, target)
+            return open_manifests(tables, columns, modality, path, target, unlabelled=unlabelled)
         if target in ("labels", "number"):
             raise OptionError(
                 f"a manifest with a label column, for the target {target}",
@@ -109,7 +112,7 @@ def open(
             "a folder, manifest or file", f"'{shown(str(path))}', which does not exist", "check the path"
         )
     if table_format(path.name):
-        return open_manifests({path: None}, columns, modality, target=target)
+        return open_manifests({path: None}, columns, modality, target=target, unlabelled=unlabelled)
     if modality is None and suffix(path.name) and modality_of([path.name]) is None:
         fix = "name a folder, a manifest (.csv, .tsv, .jsonl, .parquet) or a picture"
         raise DataError("a file of a known kind", f"'{shown(path.name)}'", fix)
