@@ -32,8 +32,6 @@ from headstart.transfer.stacking import Stacked, StackedHead, select_view
 if TYPE_CHECKING:
     from headstart.fitting.views import AnyHead
 
-_FOLDS = 5
-
 
 @dataclass(frozen=True)
 class Beside:
@@ -113,7 +111,7 @@ def learn(
         final = select(refit, kind, strengths=(first.strength,), class_weight=class_weight, seed=seed)
         strengths = first.losses
     else:
-        assigned: int | NDArray[np.int64] = _FOLDS
+        assigned: NDArray[np.int64] | None = None
         if folds == "given":
             assigned = _given_folds(gathered.dataset, arrangement.refit)
         elif folds is not None:

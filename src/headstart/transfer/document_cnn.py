@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -62,6 +62,8 @@ class DocumentCnn(Labelled):
         array([0, 1])
     """
 
+    most_folds: ClassVar[int] = 2
+    """Each fold is a training of its own, and a fit cross-validates twice: two suffice to calibrate."""
     texts: tuple[str, ...] = ()
     vectors: WordVectors | None = None
     start_from: FittedCnn | None = None

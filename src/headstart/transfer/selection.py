@@ -38,6 +38,8 @@ class Labelled:
     """
 
     target: ClassVar[Target] = "label"
+    most_folds: ClassVar[int] = 5
+    """So many folds cross-validation has at most, where nobody says how many."""
     features: Features
     y: NDArray[Any]
     classes: int
@@ -136,7 +138,7 @@ def select(
     data: Labelled,
     kind: Kind,
     *,
-    folds: int | NDArray[np.int64] = 5,
+    folds: int | NDArray[np.int64] | None = None,
     strengths: Sequence[float] | None = None,
     class_weight: str | None = None,
     seed: int = 0,
@@ -147,7 +149,7 @@ def select(
         data: Features, classes (or label sets, or numbers), groups.
         kind: The kind of head.
         folds: Number of folds, int (fewer where there are fewer groups), or each item's fold, int [items].
-            Defaults to 5.
+            Defaults to None: `data.most_folds`.
         strengths: What to try. Defaults to None: what `data.strengths` says.
         class_weight: As in `fit_head`. Defaults to None.
         seed: For the folds and the MLP, int. Defaults to 0.
@@ -158,6 +160,7 @@ def select(
     Raises:
         DataError: All items belong to one group.
     """
+    folds = data.most_folds if folds is None else folds
     assigned = folds_of(data, folds, seed) if isinstance(folds, int) else folds
     if strengths is None:
         strengths = data.strengths(kind)

@@ -196,7 +196,7 @@ def select_start(
     items: NDArray[np.int64],
     kind: Kind,
     *,
-    folds: int | NDArray[np.int64] = 5,
+    folds: int | NDArray[np.int64] | None = None,
     class_weight: str | None = None,
     seed: int = 0,
 ) -> tuple[Labelled, Selection, dict[str, float]]:
@@ -206,7 +206,7 @@ def select_start(
         choices: From `start_choices`.
         items: The items to choose on, int [n].
         kind: As for `select`.
-        folds: As for `select`, of these items. Defaults to 5.
+        folds: As for `select`, of these items. Defaults to None.
         class_weight: As for `select`. Defaults to None.
         seed: As for `select`. Defaults to 0.
 

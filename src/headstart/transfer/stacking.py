@@ -14,7 +14,6 @@ from headstart.transfer.heads import Kind, Matrix
 from headstart.transfer.selection import Labelled, Selection, folds_of, select
 
 STACK = "stack"
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def select_view(
     items: NDArray[np.int64],
     kind: Kind,
     *,
-    folds: int | NDArray[np.int64] = _FOLDS,
+    folds: int | NDArray[np.int64] | None = None,
     class_weight: str | None = None,
     seed: int = 0,
 ) -> tuple[Labelled, Selection, dict[str, float]]:
@@ -101,7 +100,7 @@ def select_view(
         views: By name, each with its alternatives (a network's depths, say), of which the best is taken.
         items: The items to choose on, int [n].
         kind: As for `select`.
-        folds: As for `select`, of these items. Defaults to 5.
+        folds: As for `select`, of these items. Defaults to None: as many as all views allow.
         class_weight: As for `select`. Defaults to None.
         seed: As for `select`. Defaults to 0.
 
@@ -109,6 +108,8 @@ def select_view(
         The chosen view (all items), its selection, and the least loss of each, `STACK` for all together.
     """
     first = next(iter(views.values()))[0].take(items)
+    if folds is None:
+        folds = min(view.most_folds for alternatives in views.values() for view in alternatives)
     if isinstance(folds, int):
         folds = folds_of(first, folds, seed)
     chosen: dict[str, Labelled] = {}
