@@ -40,6 +40,7 @@ class Coral:
     shrinkage: float = 0.1
     name: str = "CORAL"
     needs_features: bool = True
+    needs_known: bool = False
 
     def fit(self, domains: Domains, strength: float, seed: int) -> Any:
         """Fit on the source as the target would have it; see `Method`."""

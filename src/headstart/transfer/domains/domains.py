@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError
-from headstart.transfer.heads import Head, Matrix
+from headstart.transfer.heads import Head, Matrix, Scaler
 from headstart.transfer.selection import Labelled
 from headstart.transfer.stacking import Stacked, StackedHead
 
@@ -93,6 +93,10 @@ class Method(Protocol):
     def needs_features(self) -> bool:
         """Whether it works on dense features only; of a stack it adapts these parts and leaves the others."""
 
+    @property
+    def needs_known(self) -> bool:
+        """Whether it works only where the classes of some target items are known."""
+
     def fit(self, domains: Domains, strength: float, seed: int) -> Any:
         """Fit a head that answers for the target's items: `domains.target_view.logits(head)`.
 
@@ -136,6 +140,33 @@ def fit_dense(domains: Domains, strength: float, seed: int, fit: FitDense) -> An
             head = rescaled(head, _spread(target.logits(plain)) / max(_spread(target.logits(head)), 1e-12))
         heads.append(head)
     return StackedHead(tuple(heads), data.weights)
+
+
+def reading(head: Head, scaler: Scaler, matrix: NDArray[np.floating] | None = None) -> Head:
+    """Return a head on raw features that says what another says of standardised, projected ones.
+
+    Args:
+        head: The other one.
+        scaler: How the features were standardised.
+        matrix: How they were projected then, float [features, dimensions]. Defaults to None: not at all.
+    """
+    (weight, bias), *rest = head.layers
+    first = scaler.fold(weight if matrix is None else matrix @ weight, bias)
+    return Head(head.kind, (first, *rest))
+
+
+def own_scales(domains: Domains) -> tuple[Matrix, NDArray[np.int64], Matrix, Scaler]:
+    """Return both domains' rows, each standardised by its own mean and spread.
+
+    Returns:
+        Labelled rows of both domains, their classes, the target's rows, and the target's scaler.
+    """
+    source, y = rows_of(domains.source_view)
+    known, its_y = rows_of(domains.data.take(domains.known))
+    target, _ = rows_of(domains.target_view)
+    ours, theirs = Scaler.of(source), Scaler.of(target)
+    rows = np.concatenate([ours.apply(source), theirs.apply(known)])
+    return rows, np.concatenate([y, its_y]), theirs.apply(target), theirs
 
 
 def rescaled(head: Head, factor: float) -> Head:

@@ -3,8 +3,27 @@
 from __future__ import annotations
 
 from headstart.transfer.domains.coral import Coral
+from headstart.transfer.domains.dann import Dann
 from headstart.transfer.domains.domains import Method
+from headstart.transfer.domains.kliep import Kliep
+from headstart.transfer.domains.kmm import Kmm
+from headstart.transfer.domains.mcc import Mcc
+from headstart.transfer.domains.self_training import SelfTraining
 from headstart.transfer.domains.source_only import SourceOnly
+from headstart.transfer.domains.statistics import OwnStatistics
+from headstart.transfer.domains.subspace import SubspaceAlignment
+from headstart.transfer.domains.weights import ImportanceWeights
 
-METHODS: tuple[Method, ...] = (SourceOnly(), Coral())
+METHODS: tuple[Method, ...] = (
+    SourceOnly(),
+    OwnStatistics(),
+    Coral(),
+    SubspaceAlignment(),
+    ImportanceWeights(),
+    Kliep(),
+    Kmm(),
+    SelfTraining(),
+    Mcc(),
+    Dann(),
+)
 """From the simplest on: where two are as good, the one that is named first is chosen."""

@@ -25,6 +25,7 @@ class SourceOnly:
 
     name: str = "source only"
     needs_features: bool = False
+    needs_known: bool = False
 
     def fit(self, domains: Domains, strength: float, seed: int) -> Any:
         """Fit on the source; see `Method`."""
