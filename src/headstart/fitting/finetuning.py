@@ -224,24 +224,38 @@ def _skip_mail_headers(backbone: Backbone, gathered: Card) -> None:
 
 def keep_network(backbone: Backbone, plan: Plan) -> tuple[Card, Path, Path | None]:
     """Convert a trained backbone for answering, and keep its weights: (card, IR, safetensors)."""
-    from safetensors.torch import save
-
     if not plan.changes_backbone:
         return backbone.card, backbone_ir(backbone.card, lambda: backbone), None
+    learned = backbone.card.training_data if plan.strategy != "scratch" else "nothing"
+    return keep_weights(backbone, f"{learned}, then the user's own data", "trained further by headstart")
+
+
+def keep_weights(backbone: Backbone, training_data: str, how: str) -> tuple[Card, Path, Path]:
+    """Convert a backbone whose weights have changed, and keep them.
+
+    Args:
+        backbone: The network; it gets the new card and loses the source classifier.
+        training_data: What it has learned from by now, str.
+        how: What became of the weights that its card names, str, a few words.
+
+    Returns:
+        Its card with the digest of the new weights, the .xml of its IR, and the safetensors file.
+    """
+    from safetensors.torch import save
+
     backbone = backbone.to("cpu").float().eval()
     state = {
         name: tensor.contiguous()
         for name, tensor in backbone.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    learned = backbone.card.training_data if plan.strategy != "scratch" else "nothing"
     card = replace(
         backbone.card,
         digest=tensors.digest(state),
         labels=None,
         doors=(),
-        source=f"{backbone.card.source}, trained further by headstart",
-        training_data=f"{learned}, then the user's own data",
+        source=f"{backbone.card.source}, {how}",
+        training_data=training_data,
     )
     backbone.card = card
     backbone.classifier = None

@@ -195,18 +195,33 @@ def map_section(found: ItemMap | None, noun: str = "items") -> tuple[str, list[M
     mean = sum(count * share for count, share, _ in alike.values()) / len(found.labels)
     said = f"{100 * mean:.0f} % of the {_NEAR} nearest of a dot have its label."
     pictures = (
-        _draw(found, found.tsne, "t-SNE", said, listed, named=True),
-        _draw(found, found.pca, "Principal components", said, listed, named=False),
+        draw(found.tsne, found.labels, "t-SNE", said, listed, named=True),
+        draw(found.pca, found.labels, "Principal components", said, listed, named=False),
     )
     return f"Map of the {noun}", [paragraph(words, quiet=True), side_by_side(*pictures), paragraph(said)]
 
 
-def _draw(found: ItemMap, points: Points, method: str, said: str, listed: Markup, *, named: bool) -> Markup:
+def draw(
+    points: Points, tags: Sequence[str], method: str, said: str, listed: Markup, *, named: bool
+) -> Markup:
+    """Return a map as a chart, a colour for each label.
+
+    Args:
+        points: Places, float64 [n, 2].
+        tags: The label of each dot, str [n].
+        method: How the places were found, for the axis, str.
+        said: What is to be seen, for the text alternative, str.
+        listed: The table behind it, Markup.
+        named: Whether each label is written where most of its dots are.
+
+    Returns:
+        The chart, Markup.
+    """
     figure, axes = plot(5.4, 4.6)
     axes.grid(False)
     axes.set(xticks=[], yticks=[], xlabel=method)
-    labels = natural_order(found.labels)
-    own = np.array([labels.index(label) for label in found.labels])
+    labels = natural_order(tags)
+    own = np.array([labels.index(label) for label in tags])
     size = float(np.clip(6_000 / len(points), 12, 30))
     for number in range(len(labels)):
         colour = _COLOURS[number % len(_COLOURS)]

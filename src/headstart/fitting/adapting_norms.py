@@ -1,0 +1,106 @@
+"""AdaBN: a network whose batch normalisation has the statistics of the target's pictures."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import batched
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact.members import Member
+from headstart.artefact.rebuilding import torch_network
+from headstart.backbones.card import Preprocess
+from headstart.data.items import Item
+from headstart.fitting.finetuning import keep_weights
+from headstart.modalities import modality
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FEWEST, _MOST = 32, 1_000
+"""Pictures: fewer give no statistics to rely on, and more hardly change them."""
+_BATCH = 32
+
+
+def with_norms_of(member: Member, items: Sequence[Item], *, seed: int, offline: bool) -> Member | None:
+    """Return a member whose network normalises by the statistics of some pictures, where it has batch norm.
+
+    Its head is still the old one, which is of no use on the new features.
+
+    Args:
+        member: A member of a model.
+        items: The target's, all readable.
+        seed: Of many items 1,000 are drawn, int.
+        offline: Whether to stay off the network.
+
+    Returns:
+        The member with new weights; None for texts, for networks without batch norm, and for fewer than
+        `FEWEST` items.
+
+    Raises:
+        BackboneError: The network cannot be had.
+
+    References:
+        Li, Wang, Shi, Liu and Hou, "Revisiting Batch Normalization For Practical Domain Adaptation", 2016,
+        https://arxiv.org/abs/1603.04779.
+    """
+    spec = member.backbone.preprocess
+    if not isinstance(spec, Preprocess) or len(items) < FEWEST or not member.is_ir:
+        return None
+    network = copy.deepcopy(torch_network(member, offline=offline))
+    if not norms_of(network):
+        return None
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(items))[:_MOST])
+    recompute(network, _pixels([items[n] for n in chosen], spec))
+    learned = f"{member.backbone.training_data}; its batch normalisation is of the target's pictures"
+    card, path, weights = keep_weights(network, learned, "with other batch statistics")
+    return replace(member, backbone=card, network=path, weights=weights)
+
+
+def norms_of(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return the layers of a network that normalise by statistics of what they have seen.
+
+    Example:
+        >>> from torch import nn
+        >>> norms_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()))
+        [BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, bias=True)]
+    """
+    from torch import nn
+
+    every = (each for each in network.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm))
+    return [each for each in every if each.running_mean is not None]
+
+
+def recompute(network: nn.Module, batches: Iterable[NDArray[np.uint8]]) -> None:
+    """Replace the statistics of batch norm by the mean over batches; nothing else changes.
+
+    Args:
+        network: In evaluation mode, before and after.
+        batches: Inputs of the network, each of at least two items.
+    """
+    import torch
+
+    norms = norms_of(network)
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    with torch.no_grad():
+        for pixels in batches:
+            network(torch.from_numpy(pixels))
+    for norm, before in zip(norms, momentum, strict=True):
+        norm.momentum = before
+        norm.eval()
+
+
+def _pixels(items: Sequence[Item], spec: Preprocess) -> Iterator[NDArray[np.uint8]]:
+    reader = modality("image")
+    rows = (row for item in items for row in reader.inputs(item.source, spec, "torch"))
+    for batch in batched(rows, _BATCH):
+        if len(batch) > 1:
+            yield np.stack(batch)
