@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import headstart as hs
+from toy_texts import ToyText
 
 Run = Callable[..., Any]
 
@@ -127,3 +128,33 @@ def test_names_that_are_no_text(headstart: Run, fitted: Path, pattern_pictures: 
     assert done.json["input"] == str(strange)  # a program can open it again
     assert headstart("predict", fitted, strange).code == 0
     assert headstart("predict", fitted, tmp_path, "-o", tmp_path / "a.csv").code == 0
+
+
+def test_the_rows_of_a_manifest_are_asked_about_one_by_one(
+    headstart: Run, toy_text: ToyText, folder_of_texts: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "reviews.headstart"
+    assert headstart("fit", folder_of_texts, "-o", model, "--backbone", "terms").code == 0
+    table = tmp_path / "new.csv"
+    table.write_text("date,who,review\n1,me,a superb lovely film\n2,you,  \n3,us,a dreadful film\n")
+    done = headstart("predict", model, table, "--text-column", "review", "--json")
+    assert done.code == 1  # one row has no text
+    first, second, empty = map(json.loads, done.out.splitlines())
+    assert [line["input"] for line in (first, second, empty)] == ["new.csv:2", "new.csv:4", "new.csv:3"]
+    assert empty["error"] == "has no review"
+    assert [line["label"] for line in (first, second)] == [
+        answer.label for answer in hs.load(model).predict(["a superb lovely film", "a dreadful film"])
+    ]
+
+
+def test_a_manifest_of_pictures(headstart: Run, fitted: Path, pattern_pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(b"no picture")
+    table = tmp_path / "new.jsonl"
+    names = [str(pattern_pictures / "checks" / "03.jpg"), "cut.jpg", "nowhere.jpg"]
+    table.write_text("".join(json.dumps({"path": name, "size": 3, "at": 1}) + "\n" for name in names))
+    done = headstart("predict", fitted, table, "--json")
+    assert done.code == 1
+    first, damaged, missing = map(json.loads, done.out.splitlines())
+    assert first["label"] == "checks"
+    assert damaged["input"] == "cut.jpg"
+    assert "does not exist" in missing["error"]

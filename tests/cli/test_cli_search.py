@@ -36,6 +36,15 @@ def test_search_prints_a_line_for_each_hit(headstart: Run, indexed: Path) -> Non
     assert snippet
 
 
+def test_texts_without_any_label_are_indexed(toy_text: ToyText, headstart: Run, tmp_path: Path) -> None:
+    table = tmp_path / "letters.csv"
+    table.write_text("text\na superb lovely film\na dreadful dull film\n")
+    assert headstart("index", table, "-o", tmp_path / "letters.index", "--json").json["items"] == 2
+    assert headstart("search", tmp_path / "letters.index", "dreadful", "-n", 1).out.startswith(
+        "letters.csv:3\t"
+    )
+
+
 def test_search_for_machines(headstart: Run, indexed: Path) -> None:
     done = headstart("search", indexed, "superb", "--by", "words", "--json")
     assert done.code == 0

@@ -66,6 +66,11 @@ def test_a_named_column_that_is_missing_lists_what_there_is(tmp_path: Path, kind
         opened(tmp_path, text, columns)
 
 
+def test_a_named_text_column_that_is_missing_is_not_replaced_by_an_id(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a column 'review'.*the columns id, text, label"):
+        opened(tmp_path, "id,text,label\n1,good,a\n2,bad,b\n", Columns(text="review"))
+
+
 def test_of_two_columns_the_other_is_the_label_of_three_none(tmp_path: Path) -> None:
     pictures(tmp_path, "a.jpg", "b.jpg")
     assert opened(tmp_path, "id,breed\na,pug\nb,beagle\n").counts() == {"beagle": 1, "pug": 1}

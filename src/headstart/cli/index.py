@@ -44,7 +44,9 @@ def run(
     from headstart.searching import build_index
 
     started = time.monotonic()
-    dataset = common.open_data(data, path_column, text_column, label_column, group_column, fold_column)
+    dataset = common.open_data(
+        data, path_column, text_column, label_column, group_column, fold_column, unlabelled=True
+    )
     index = build_index(
         dataset,
         backbone=backbone,

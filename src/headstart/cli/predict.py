@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +15,17 @@ from headstart.cli import common
 
 if TYPE_CHECKING:
     from headstart.artefact import Model, Prediction
-    from headstart.data.items import Target
+    from headstart.data.items import Item, Problem, Source, Target
 
 EXAMPLE = "Example: headstart predict photos.headstart new/*.jpg --json, or a whole folder: -o answers.csv"
+INPUTS = (
+    "Files, folders whose files are all asked about, or manifests (CSV, JSONL, Parquet); labels are ignored."
+)
 
 
 def run(
     model: common.ModelArgument,
-    inputs: Annotated[list[Path], typer.Argument(help="Files, or folders whose files are all asked about.")],
+    inputs: Annotated[list[Path], typer.Argument(help=INPUTS)],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write a CSV file instead of printing.")
     ] = None,
@@ -30,13 +35,16 @@ def run(
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Withhold answers that are too uncertain to rely on.")
     ] = False,
+    path_column: common.PathColumn = "path",
+    text_column: common.TextColumn = "text",
     json: common.JsonOption = False,
 ) -> int:
     """Answer about new files. Exit code 1 if some could not be read, 2 if none could."""
     from headstart.artefact import load
 
     asked = load(model)
-    answers = asked.stream(_files(inputs, asked.modality), abstain=abstain, tta=tta)
+    questions = _questions(inputs, asked.modality, path_column, text_column)
+    answers = _answers(asked, questions, abstain=abstain, tta=tta)
     done = failed = 0
     for answer in answers if output is None else _written(answers, asked, output):
         done += 1
@@ -52,27 +60,65 @@ def run(
     return 2 if failed == done else 1 if failed else 0
 
 
-def _files(inputs: Iterable[Path], modality: str) -> Iterator[Path]:
-    """Yield the files that are named, and all files of the modality in the folders that are named."""
+def _answers(
+    model: Model, questions: Iterable[Item | Problem], *, abstain: bool, tta: bool
+) -> Iterator[Prediction]:
+    """Answer about items under the names that they have here; what is none comes last."""
+    from headstart.artefact import Prediction
+    from headstart.data.items import Item
+
+    names: deque[str] = deque()
+    problems: list[Problem] = []
+
+    def sources() -> Iterator[Source]:
+        for each in questions:
+            if isinstance(each, Item):
+                names.append(each.name)
+                yield each.source
+            else:
+                problems.append(each)
+
+    for answer in model.stream(sources(), abstain=abstain, tta=tta):
+        yield replace(answer, input=names.popleft())
+    for problem in problems:
+        yield Prediction(problem.name, error=problem.reason)
+
+
+def _questions(
+    inputs: Iterable[Path], modality: str, path_column: str, text_column: str
+) -> Iterator[Item | Problem]:
+    """Yield the files that are named, those of the modality in folders, and the rows of manifests."""
+    from headstart import data
+    from headstart.data.items import Item
+    from headstart.data.kinds import table_format
+
+    for path in inputs:
+        if path.is_dir():
+            yield from (Item(str(each), each) for each in _files(path, modality))
+        elif table_format(path.name):
+            rows = data.open(
+                path, modality=modality, path_column=path_column, text_column=text_column, unlabelled=True
+            )
+            yield from (*rows, *rows.problems)
+        else:
+            yield Item(str(path), path)
+
+
+def _files(path: Path, modality: str) -> Iterator[Path]:
+    """Yield all files of the modality in a folder."""
     from headstart.data.kinds import SUFFIXES, is_clutter, suffix
     from headstart.errors import DataError
 
-    for path in inputs:
-        if not path.is_dir():
-            yield path
-            continue
-        found = False
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not is_clutter(name))
-            for name in sorted(names):
-                if suffix(name) in SUFFIXES[modality] and not is_clutter(name):
-                    found = True
-                    yield Path(folder, name)
-        if not found:
-            endings = ", ".join(sorted(SUFFIXES[modality]))
-            raise DataError(
-                f"files ending in {endings}", f"none in {path}", "name another folder, or the files"
-            )
+    found = False
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        for name in sorted(names):
+            if suffix(name) in SUFFIXES[modality] and not is_clutter(name):
+                found = True
+                yield Path(folder, name)
+    if not found:
+        endings = ", ".join(sorted(SUFFIXES[modality]))
+        raise DataError(f"files ending in {endings}", f"none in {path}", "name another folder, or the files")
 
 
 def _line(answer: Prediction) -> str:

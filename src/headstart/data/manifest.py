@@ -125,7 +125,7 @@ class _Reader:
         self.split = split
         self.finder = Finder(table.path)
         path = self._column("path", columns.path)
-        text = self._column("text", columns.text)
+        text = self._column("text", columns.text, required=columns.text not in ("text", columns.path))
         explicit_text = columns.text != "text" or modality == "text"
         self.is_text = text is not None and (path is None or explicit_text)
         source = text if self.is_text else path or self._column("path", "id")
