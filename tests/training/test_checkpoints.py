@@ -86,7 +86,7 @@ def test_when_all_are_damaged_it_says_so(tmp_path: Path) -> None:
     fill(tmp_path)
     for path in tmp_path.glob("0*.safetensors"):
         path.write_bytes(b"not tensors")
-    with pytest.raises(StorageError, match=r"2 damaged ones.*without --resume"):
+    with pytest.raises(StorageError, match=r"2 damaged ones.*remove .* without --resume"):
         Checkpoints(tmp_path, IDENTITY).load()
 
 
@@ -105,6 +105,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         ),
         (Identity("plan", "toy digest", "other", ("a", "b")), "the data other, received one of data"),
         (Identity("plan", "toy digest", "data", ("a", "c")), "the labels a, c, received one of a, b"),
+        (Identity("plan", "toy digest", "0f" * 32, ("a", "b")), "the data 0f0f0f0f0f0f…, received"),
         (Identity("other", "toy digest", "data", ("a", "b")), r"the plan other.*plan\.json"),
     ],
 )

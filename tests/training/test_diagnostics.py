@@ -148,6 +148,28 @@ def test_a_loss_that_does_not_fall(write: Write) -> None:
     assert "overfitting" not in found
 
 
+def test_a_handful_of_steps_is_too_few_to_tell(write: Write) -> None:
+    lines = [{"phase": "late", "epoch": n, "step": 3 * n, "train_loss": 0.1 * n} for n in (1, 2, 3)]
+    diagnosis = read(write([{**line, "val_loss": 0.2, "val_accuracy": 0.9} for line in lines]))
+    assert not diagnosis.hurts
+    assert "9 steps, too few to tell" in said(diagnosis)["few-steps"]
+
+
+def test_losses_beyond_all_measure_are_short_and_drawn_by_magnitude(write: Write) -> None:
+    lines = [
+        line for line in healthy(val=lambda epoch: 2.194016e14, train=lambda epoch: 1.0) if line["epoch"] == 1
+    ]
+    diagnosis = read(write(lines, stopped="the training loss became nan in phase 'late'"))
+    assert "2.2e+14" in said(diagnosis)["best"]
+    assert not any(finding.severity == "good" for finding in diagnosis.findings)
+    assert "1e+10" in diagnosis_html(diagnosis)  # one epoch: a warning of matplotlib's would be an error
+
+
+def test_dead_units_that_were_looked_at_once_have_one_column(write: Write) -> None:
+    lines = healthy(extra=lambda epoch: {"dead": {"block5": 0.25}} if epoch == 8 else {})
+    assert diagnosis_html(read(write(lines))).count(">epoch 8</th>") == 1
+
+
 def test_a_block_that_stands_still(write: Write) -> None:
     found = read(write(healthy(updates=lambda block, _: 1e-8 if block == "block5" else 1e-3)))
     text = said(found)["not-learning"]

@@ -55,6 +55,17 @@ def test_a_resumed_history_is_cut_back_to_whole_lines(
     ]
 
 
+def test_a_damaged_history_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"epoch\n')
+    with pytest.raises(StorageError, match=r"damaged.*remove it"):
+        History(path, 8)
+    path.unlink()
+    history = History(path, 8)
+    assert history.lines == []
+    history.close()
+
+
 def test_a_new_history_replaces_an_old_one(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text("old\n")

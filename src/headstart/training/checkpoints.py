@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from headstart.training.plan import Plan
 FOLDER = "checkpoints"
 _KEPT = 2
 _SCHEMA = 1
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 Tensors = Mapping[str, Tensor]
 BestTensors = Callable[[], Tensors]
@@ -57,7 +59,7 @@ class Identity:
         Raises:
             OptionError: It is of another backbone, of other data or labels, or of another plan.
         """
-        anew = "start anew without --resume, or name that run's own folder"
+        anew = "remove the folder of the run and start anew without --resume"
         for what, fix in (
             ("backbone", f"fit with the backbone of the run, or {anew}"),
             ("labels", f"give the data that the run was started with, or {anew}"),
@@ -159,7 +161,8 @@ class Checkpoints:
             if tensors is not None and best is not None:
                 return tensors, content["notes"], best
         received = f"{len(found)} damaged ones in {self.folder}"
-        raise StorageError("a whole checkpoint", received, "start without --resume")
+        fix = f"remove {self.folder.parent} and start without --resume"
+        raise StorageError("a whole checkpoint", received, fix)
 
     def _found(self) -> list[Path]:
         """Return the JSON files, newest first."""
@@ -238,5 +241,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return f"{value[:12]}…"
     text = ", ".join(value) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headstart import figures, pages
 from headstart.pages import Markup
-from headstart.training.diagnostics import Diagnosis, Line, Run, called, update_ratios
+from headstart.training.diagnostics import Diagnosis, Line, Run, called, told, update_ratios
 from headstart.training.plan import HEAD
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 60  # of the strip: what a reader can tell apart
 _ROWS = 400
+_WIDE = 1e4  # the largest loss, of the smallest, that a linear scale shows
 _IDLE, _WILD = -6.0, -1.0  # powers of ten at the ends of the strip's colours
 
 
@@ -65,12 +66,17 @@ def _loss(run: Run) -> Markup:
         axes.plot(x, _values(run.epochs, key), color=colour, marker="o", markersize=3, label=name)
     if (best := run.best) is not None:
         axes.plot([best["epoch"]], [best["val_loss"]], "o", color=pages.GOOD, markersize=7)
+    losses = [value for key in ("train_loss", "val_loss") for value in _values(run.epochs, key) if value > 0]
+    if losses and max(losses) > _WIDE * min(losses):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # the default needs mathtext
+        axes.minorticks_off()
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend(frameon=False, labelcolor=pages.INK)
     last = run.epochs[-1]
     alt = (
-        f"Training and validation loss by epoch; at the end {_told(last.get('train_loss'))} and "
-        f"{_told(last['val_loss'])}."
+        f"Training and validation loss by epoch; at the end {told(last.get('train_loss'))} and "
+        f"{told(last['val_loss'])}."
     )
     rows = [[line["epoch"], line["phase"], line.get("train_loss"), line["val_loss"]] for line in run.epochs]
     return figures.chart(figure, alt, pages.table(["epoch", "phase", "training", "validation"], rows))
@@ -94,6 +100,7 @@ def _shade(axes: Axes, run: Run) -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     first = run.epochs[0]["epoch"]
+    axes.set_xlim(first - 0.5, run.epochs[-1]["epoch"] + 0.5)
     for number, name in enumerate(dict.fromkeys(line["phase"] for line in run.epochs)):
         epochs = [line["epoch"] for line in run.epochs if line["phase"] == name]
         left, right = min(epochs) - 0.5, max(epochs) + 0.5
@@ -187,13 +194,12 @@ def _conditioning(run: Run) -> list[Markup]:
 def _dead(run: Run) -> list[Markup]:
     lines = [line for line in run.epochs if line.get("dead")]
     blocks = _blocks(lines, "dead")
+    shown = [lines[0], lines[-1]] if len(lines) > 1 else lines
     rows = []
     for block in blocks:
-        first, last = lines[0]["dead"].get(block), lines[-1]["dead"].get(block)
-        rows.append(
-            [called(block), *(None if s is None else pages.bar(s, f"{s:.0%}") for s in (first, last))]
-        )
-    columns = ["block", f"epoch {lines[0]['epoch']}", f"epoch {lines[-1]['epoch']}"]
+        shares = [line["dead"].get(block) for line in shown]
+        rows.append([called(block), *(None if s is None else pages.bar(s, f"{s:.0%}") for s in shares)])
+    columns = ["block", *(f"epoch {line['epoch']}" for line in shown)]
     text = "Share of channels that give one value in all places of all items of a small batch."
     return [pages.table(columns, rows), pages.paragraph(text, quiet=True)]
 
@@ -215,10 +221,6 @@ def _blocks(lines: Sequence[Line], key: str) -> list[str]:
 
 def _values(lines: Sequence[Line], key: str) -> list[float]:
     return [math.nan if line.get(key) is None else float(line[key]) for line in lines]
-
-
-def _told(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.3f}"
 
 
 def _power(value: float | None) -> str | None:

@@ -23,6 +23,7 @@ _DEAD = 0.4
 _BLOWN_UP = 1.5  # times the loss at the start, and three times the lowest
 _WORSE, _BETTER = 0.02, 0.01  # relative changes of the validation loss
 _GRADIENT_GROWS = 2.0
+_FEW_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,11 @@ def _not_falling(run: Run) -> list[Finding]:
     trained = [float(line["train_loss"]) for line in run.epochs if line.get("train_loss") is not None]
     if len(trained) < 2 or min(trained[1:]) < 0.98 * trained[0] or _blown_up(run):
         return []
+    if (steps := int(run.epochs[-1]["step"])) < _FEW_STEPS:
+        text = f"There were {steps} steps, too few to tell whether the loss falls: take more epochs."
+        return [Finding("few-steps", "note", text)]
     text = (
-        f"The training loss does not fall: {trained[0]:.3f} in the first epoch, {trained[-1]:.3f} in the "
+        f"The training loss does not fall: {told(trained[0])} in the first epoch, {told(trained[-1])} in the "
         "last. Raise the learning rates by 3, or look whether the labels can be told from the items at all."
     )
     return [Finding("not-falling", "hurts", text)]
@@ -300,9 +304,9 @@ def _end(run: Run) -> list[Finding]:
                 score = f", {name} {best[key]:.3f}"
         text = (
             f"The best epoch was {best['epoch']} of {run.epochs[-1]['epoch']} (phase {best['phase']}): "
-            f"validation loss {best['val_loss']:.3f}{score}."
+            f"validation loss {told(best['val_loss'])}{score}."
         )
-        found.append(Finding("best", "good", text))
+        found.append(Finding("best", "note" if _blown_up(run) else "good", text))
     return found
 
 
@@ -335,6 +339,13 @@ def _less(first: float | None, second: float | None) -> bool:
 def called(block: str) -> str:
     """Return what people call a block: some backbones have one named "head", which is not the head."""
     return {HEAD: "the head", "head": "block head"}.get(block, block)
+
+
+def told(loss: float | None) -> str:
+    """Return a loss as one reads it, however large."""
+    if loss is None:
+        return "not a number"
+    return f"{loss:.3f}" if abs(loss) < 1e4 else f"{loss:.1e}"
 
 
 def _amount(share: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from headstart.errors import StorageError
 from headstart.files import storage_errors
 from headstart.progress import Say
 from headstart.training.plan import Plan
@@ -26,7 +27,7 @@ class History:
             run goes on from, and is written again. Defaults to 0: a new history.
 
     Raises:
-        StorageError: The file cannot be written.
+        StorageError: The file cannot be written, or what it holds is damaged.
 
     Example:
         >>> history = History()
@@ -51,7 +52,12 @@ class History:
             kept = kept[: kept.rfind(b"\n") + 1]
             self._file.truncate(len(kept))
             self._file.seek(0, os.SEEK_END)
-        self.lines = [line for line in map(json.loads, kept.splitlines()) if "val_loss" in line]
+        try:
+            self.lines = [line for line in map(json.loads, kept.splitlines()) if "val_loss" in line]
+        except ValueError as error:
+            self._file.close()
+            fix = "remove it: the run goes on without its first lines"
+            raise StorageError("lines of JSON", f"{path}, which is damaged ({error})", fix) from error
 
     @property
     def length(self) -> int:

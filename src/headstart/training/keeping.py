@@ -55,7 +55,7 @@ class Keeper:
                 say(f"The run had {notes['threads']} threads until now: the last bits may differ.")
         elif self._checkpoints is not None:
             if self._checkpoints.unfinished():
-                fix = "add --resume to go on with it, or name another folder"
+                fix = f"add --resume to go on with it, or remove {run} and start anew"
                 raise OptionError("a folder for a new run", f"{run}, whose run was cut off", fix)
             self._checkpoints.clear()
         if run is not None:

@@ -21,6 +21,7 @@ from headstart.training.averaging import Average
 from headstart.training.checkpoints import Identity, load_optimiser, optimiser_state
 from headstart.training.clock import Clock
 from headstart.training.data import Trained, TrainingData, check, class_weights
+from headstart.training.diagnostics import told
 from headstart.training.keeping import Keeper
 from headstart.training.mixing import mix
 from headstart.training.network import Network, bind, trained_names
@@ -393,4 +394,4 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _in_words(line: dict[str, Any]) -> str:
     """Return the numbers of an epoch as one reads them."""
     score = f"error {line['val_rmse']:.3g}" if "val_rmse" in line else f"accuracy {line['val_accuracy']:.3f}"
-    return f"loss {line['train_loss']:.3f}, validation loss {line['val_loss']:.3f}, {score}"
+    return f"loss {told(line['train_loss'])}, validation loss {told(line['val_loss'])}, {score}"

@@ -297,7 +297,8 @@ class Plan:
             rates = f"{min(phase.rates.values()):.1e} to {max(phase.rates.values()):.1e}"
             seen = "plain pictures" if phase.augment is None else "distorted pictures"
             if phase.views:
-                seen = f"{phase.views} views of each picture, computed once"
+                views = "1 view" if phase.views == 1 else f"{phase.views} views"
+                seen = f"{views} of each picture, computed once"
             if text:
                 once = f", {phase.views} of each computed once" if phase.views else ""
                 seen = f"a passage of each text in turn{once}"
