@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from headstart.fitting import fit as fit
     from headstart.fitting import plan as plan
     from headstart.fitting import rank_backbones as rank_backbones
+    from headstart.fitting.adapting import adapt as adapt
     from headstart.fitting.clustering import cluster as cluster
     from headstart.fitting.distilling import distill as distill
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
+    from headstart.fitting.tasks import fit_tasks as fit_tasks
     from headstart.images.augmentation import Augmentation as Augmentation
     from headstart.images.augmentation import preset as augmentation
     from headstart.process import tune_process as tune_process
@@ -46,6 +48,10 @@ if TYPE_CHECKING:
     from headstart.training.plan import Phase as Phase
     from headstart.training.plan import Plan as Plan
     from headstart.training.plan import Settings as Settings
+    from headstart.transfer.graphs.roles import NodeClassifier as NodeClassifier
+    from headstart.transfer.graphs.roles import Roles as Roles
+    from headstart.transfer.unlabelled.novelty import Novelty as Novelty
+    from headstart.transfer.unlabelled.online import OnlineHead as OnlineHead
     from headstart.tuning.search import tune as tune
 
 # Public name → (module, name in it); None is the module itself.
@@ -61,7 +67,12 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ImageClassifier": ("headstart.estimators", "ImageClassifier"),
     "TextClassifier": ("headstart.estimators", "TextClassifier"),
     "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
+    "NodeClassifier": ("headstart.transfer.graphs.roles", "NodeClassifier"),
+    "Roles": ("headstart.transfer.graphs.roles", "Roles"),
+    "Novelty": ("headstart.transfer.unlabelled.novelty", "Novelty"),
+    "OnlineHead": ("headstart.transfer.unlabelled.online", "OnlineHead"),
     "Model": ("headstart.artefact", "Model"),
+    "adapt": ("headstart.fitting.adapting", "adapt"),
     "backbones": ("headstart.backbones", None),
     "build_index": ("headstart.searching", "build_index"),
     "cluster": ("headstart.fitting.clustering", "cluster"),
@@ -73,6 +84,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "export": ("headstart.artefact", "export"),
     "fit": ("headstart.fitting", "fit"),
     "fit_ensemble": ("headstart.fitting.ensembles", "fit_ensemble"),
+    "fit_tasks": ("headstart.fitting.tasks", "fit_tasks"),
     "load": ("headstart.artefact", "load"),
     "open_index": ("headstart.searching", "open_index"),
     "plan": ("headstart.fitting", "plan"),
@@ -88,12 +100,17 @@ __all__ = [
     "ImageClassifier",
     "ImageRegressor",
     "Model",
+    "NodeClassifier",
+    "Novelty",
+    "OnlineHead",
     "Phase",
     "Plan",
+    "Roles",
     "SearchIndex",
     "Settings",
     "Study",
     "TextClassifier",
+    "adapt",
     "augmentation",
     "backbones",
     "build_index",
@@ -106,6 +123,7 @@ __all__ = [
     "export",
     "fit",
     "fit_ensemble",
+    "fit_tasks",
     "load",
     "open_index",
     "plan",

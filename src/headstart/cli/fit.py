@@ -73,7 +73,9 @@ def run(
     ] = None,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
-    label_column: common.LabelColumn = "label",
+    label_column: Annotated[
+        str, typer.Option(help="Manifest column with the label. Several, a,b: a model for each, in OUTPUT.")
+    ] = "label",
     group_column: common.GroupColumn = "group",
     fold_column: common.FoldColumn = "fold",
     seed: common.SeedOption = 0,
@@ -90,6 +92,18 @@ def run(
     from headstart.fitting.ensembles import fit_ensemble
 
     started = time.monotonic()
+    columns = [name.strip() for name in label_column.split(",")]
+    if len(columns) > 1:
+        asked = (target, members, folds, minutes, strategy, plan, start, review, lora or None, resume or None)
+        if any(each is not None for each in asked) or head != "linear" or scratch:
+            fix = "name one label column, or leave the other options out"
+            raise OptionError("several label columns, each with its own head", "an option beyond that", fix)
+        return _fit_tasks(
+            data, output, report, columns, json,
+            backbone=backbone, class_weight=class_weight, email=email, engine=engine, precision=precision,
+            offline=offline, seed=seed, say=common.tell, path_column=path_column, text_column=text_column,
+            group_column=group_column, fold_column=fold_column,
+        )  # fmt: skip
     dataset = common.open_data(
         data, path_column, text_column, label_column, group_column, fold_column, target
     )
@@ -141,6 +155,22 @@ def run(
                 "plan": model.plan,
             }
         )
+    return 0
+
+
+def _fit_tasks(
+    data: Path, output: Path, report: Path | None, columns: list[str], json: bool, **options: Any
+) -> int:
+    """Fit a model for each label column, and say what each gained from the others."""
+    from headstart.fitting.tasks import fit_tasks
+
+    tasks = fit_tasks(data, columns, **options)
+    for place in tasks.save_models(output).values():
+        common.tell(f"saved {place}")
+    if report is not None:
+        common.tell(f"wrote {tasks.save(report)}")
+    if json:
+        common.show_json({"models": str(output), "tasks": tasks.to_json()})
     return 0
 
 

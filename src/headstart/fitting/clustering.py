@@ -115,8 +115,8 @@ class Clustering(Shown):
         made = [table([*columns, "their own labels"] if labelled else columns, rows)]
         if labelled:
             said = (
-                f"The items have labels, which played no part here. Clusters and labels agree by {self.agreement:.2f} "
-                "(adjusted Rand index: 1 the same, 0 as by chance)."
+                "The items have labels, which played no part here. Clusters and labels agree by "
+                f"{self.agreement:.2f} (adjusted Rand index: 1 the same, 0 as by chance)."
             )
             made.append(paragraph(said))
         return [*made, *self._silhouettes()]

@@ -1,1 +1,1 @@
-"""Without labels, or with few: clusters, labels that spread to neighbours, novelty, heads that go on learning."""
+"""Without labels, or with few: clusters, labels that spread, novelty, heads that go on learning."""

@@ -32,7 +32,8 @@ def characteristic_words(
         Grootendorst, "BERTopic: neural topic modeling with a class-based TF-IDF procedure", 2022.
 
     Example:
-        >>> characteristic_words(["a red rose", "red tulips", "fast cars", "slow cars"], np.array([0, 0, 1, 1]), 1)
+        >>> texts = ["a red rose", "red tulips", "fast cars", "slow cars"]
+        >>> characteristic_words(texts, np.array([0, 0, 1, 1]), 1)
         [('red',), ('cars',)]
     """
     silent = set(stop_words("en"))

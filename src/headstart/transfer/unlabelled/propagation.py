@@ -132,14 +132,16 @@ class Propagated:
     @property
     def y(self) -> NDArray[np.int64]:
         """The most probable class of each item, int [items]."""
-        return self.probabilities.argmax(1)
+        best: NDArray[np.int64] = self.probabilities.argmax(1)
+        return best
 
     @property
     def confidence(self) -> Floats:
         """How certain each item's class is: 1 − entropy / log(classes), float64 [items], as in Iscen 2019."""
         p = self.probabilities
         entropy = -(p * np.log(np.maximum(p, 1e-300))).sum(1)
-        return np.clip(1 - entropy / np.log(p.shape[1]), 0, 1)
+        certain: Floats = np.clip(1 - entropy / np.log(p.shape[1]), 0, 1)
+        return certain
 
 
 def propagate(

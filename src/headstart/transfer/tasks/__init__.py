@@ -1,0 +1,1 @@
+"""Several tasks at once: one trunk that all of them share, one layer for each."""
