@@ -71,6 +71,9 @@ def run(
     start: Annotated[
         Path | None, typer.Option(help="A saved model of other data, whose knowledge is carried over.")
     ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More items, whose labels are not looked at: known ones spread.")
+    ] = None,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
     label_column: Annotated[
@@ -94,7 +97,8 @@ def run(
     started = time.monotonic()
     columns = [name.strip() for name in label_column.split(",")]
     if len(columns) > 1:
-        asked = (target, members, folds, minutes, strategy, plan, start, review, lora or None, resume or None)
+        asked = (target, members, folds, minutes, strategy, plan, start, unlabelled, review)
+        asked += (lora or None, resume or None)
         if any(each is not None for each in asked) or head != "linear" or scratch:
             fix = "name one label column, or leave the other options out"
             raise OptionError("several label columns, each with its own head", "an option beyond that", fix)
@@ -128,6 +132,7 @@ def run(
         "resume": resume,
         "email": email,
         "start": start,
+        "unlabelled": unlabelled,
         "say": common.tell,
     }
     backbones = [name.strip() for name in backbone.split(",")] if backbone else [None]

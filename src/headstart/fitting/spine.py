@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from headstart.fitting.planning import read_plan
 from headstart.fitting.reporting import build_model
 from headstart.fitting.strategies import PROBE, Candidate, keep_best, probe
 from headstart.fitting.targets import describe, require_two_answers
+from headstart.fitting.unlabelled import check_unlabelled, gather_unlabelled, with_spread
 from headstart.fitting.views import views_of
 from headstart.fitting.wishes import Bench, Wish, fulfil
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer.heads import KINDS, Kind
-from headstart.transfer.selection import one_core_each
+from headstart.transfer.selection import Labelled, one_core_each
 from headstart.transfer.source_head import source_start
 from headstart.transfer.store import FeatureStore
 
@@ -54,6 +55,7 @@ def fit(
     lora: int = 0,
     email: bool = False,
     start: Model | Path | str | None = None,
+    unlabelled: Dataset | Path | str | Sequence[Path | str] | None = None,
     say: Say = quiet,
     store: FeatureStore | None = None,
 ) -> Model:
@@ -96,6 +98,9 @@ def fit(
             the model answers. Defaults to False.
         start: A model of other data, whose knowledge is carried over: its answers about the new items stand
             beside what they show themselves, and a document CNN goes on from its weights. Defaults to None.
+        unlabelled: More items, whose labels, if any, are not looked at: what is known spreads to them along
+            the nearest neighbours, and the head learns from them where that answers better in
+            cross-validation. Defaults to None.
         say: Called with a line of text at each step. Defaults to saying nothing.
         store: The feature store. Defaults to the one in the cache.
 
@@ -133,13 +138,15 @@ def fit(
     _check_head(head, class_weight, dataset.target)
     _check_fitted(backbone, head, dataset.target)
     carried = None if start is None else _start(start, dataset, head)
+    if unlabelled is not None:
+        check_unlabelled(dataset.target, head, trains=bool(wish))
     say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
 
-        def gather_at(cut: str | None, size: int | None) -> Gathered:
+        def gather_at(cut: str | None, size: int | None, items: Dataset = dataset) -> Gathered:
             return gather(
-                dataset, store, backbone=backbone, cut=cut, size=size,
+                items, store, backbone=backbone, cut=cut, size=size,
                 engine=engine, precision=precision, offline=offline, email=email, say=say,
             )  # fmt: skip
 
@@ -147,6 +154,9 @@ def fit(
         require_two_answers(gathered.dataset)
         known = len(gathered.dataset) - gathered.computed
         say(f"features: {gathered.computed} computed, {known} already known")
+        others = None
+        if unlabelled is not None:
+            others = gather_unlabelled(unlabelled, gathered, lambda its: gather_at(None, None, its), say)
         use_folds = _wanted_folds(gathered.dataset, folds)
         if wish.trains and use_folds is not None:
             fix = "leave out the folds, or what asks for training"
@@ -159,12 +169,14 @@ def fit(
             source = None
             if kind == "linear" and dataset.target == "label":
                 source = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
-            views = None
+            views: Mapping[str, Sequence[Labelled]] | None = None
             if kind == "linear":
                 views = views_of(
                     arranged.data, gathered, default=by_default, start=carried, store=store,
                     offline=offline, say=say,
                 )  # fmt: skip
+            if others is not None and views is not None:
+                views = with_spread(views, arranged.data, gathered.card.name, others, source, seed)
             with one_core_each():
                 fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)

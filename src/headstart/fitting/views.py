@@ -30,6 +30,7 @@ from headstart.transfer.heads import Head
 from headstart.transfer.selection import Labelled
 from headstart.transfer.stacking import Stacked, StackedHead
 from headstart.transfer.store import FeatureStore
+from headstart.transfer.unlabelled.spreading import Spread
 
 if TYPE_CHECKING:
     from headstart.fitting.gathering import Gathered
@@ -78,6 +79,20 @@ class Answers(Labelled):
     """
 
     model: Model | None = None
+
+
+@dataclass(frozen=True)
+class OfMember(Labelled):
+    """What one network of a model says about items.
+
+    Args:
+        features: Its features, Features.
+        y: Class of each item, int [items].
+        classes: Number of classes, int.
+        member: The network, Member.
+    """
+
+    member: Member | None = None
 
 
 def views_of(
@@ -132,12 +147,18 @@ def view_plan(view: Labelled) -> dict[str, Any]:
     if isinstance(view, Stacked):
         pairs = zip(view.views, view.weights, strict=True)
         return {"views": {_name(each): round(weight, 4) for each, weight in pairs if weight > 0}}
+    if isinstance(view, Spread) and view.pool is not None:
+        return {"unlabelled": len(view.pool.features)}
     return {"cut": view.block} if isinstance(view, AtBlock) else {}
 
 
 def _name(view: Labelled) -> str:
     if isinstance(view, AtBlock):
         return f"features of {view.block}"
+    if isinstance(view, Spread):
+        return "features, also of unlabelled items"
+    if isinstance(view, OfMember) and view.member is not None:
+        return f"features of {view.member.backbone.blocks[-1]}"
     if isinstance(view, Answers):
         return "answers of the start"
     if len(view.features.X.T):
@@ -199,6 +220,8 @@ def members_of(view: Labelled, head: AnyHead, card: Card, network: Callable[[Car
             for member in members_of(its, each, card, network)
         ]
     if isinstance(head, Head):
+        if isinstance(view, OfMember) and view.member is not None:
+            return [replace(view.member, head=head)]
         if isinstance(view, Answers) and view.model is not None:
             return _passed_on(view.model, head)
         if isinstance(view, AtBlock) and view.block != card.blocks[-1]:
