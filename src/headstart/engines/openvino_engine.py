@@ -137,7 +137,8 @@ class OpenVinoEngine:
 
     def one(self, value: NDArray[Any], wanted: tuple[str, ...]) -> Outputs:
         """Run the network on a single input, without its batch axis."""
-        results = self._compiled(value[None])
+        # Shared, a later input would be written over this one's memory: golden vectors would change.
+        results = self._compiled(value[None], share_inputs=False)
         return {name: np.array(results[name][0], dtype=np.float32) for name in wanted}
 
 

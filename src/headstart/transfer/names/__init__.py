@@ -1,0 +1,1 @@
+"""Zero-shot: what the name of a class alone says about its items."""
