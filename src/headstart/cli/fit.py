@@ -98,8 +98,7 @@ def run(
     columns = [name.strip() for name in label_column.split(",")]
     if len(columns) > 1:
         asked = (target, members, folds, minutes, strategy, plan, start, unlabelled, review)
-        asked += (lora or None, resume or None)
-        if any(each is not None for each in asked) or head != "linear" or scratch:
+        if any(each is not None for each in asked) or lora or resume or head != "linear" or scratch:
             fix = "name one label column, or leave the other options out"
             raise OptionError("several label columns, each with its own head", "an option beyond that", fix)
         return _fit_tasks(

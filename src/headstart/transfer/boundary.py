@@ -112,7 +112,7 @@ class BoundaryInputs:
         self,
         start: str,
         shape: tuple[int, ...],
-        plain: Sequence[Rows],
+        plain: Sequence[Rows | NDArray[np.float32]],
         views: Sequence[Rows] = (),
         cost: CacheCost = CacheCost(0, 0, 0.0),
         masked: bool = False,
@@ -136,7 +136,7 @@ class BoundaryInputs:
             StorageError: An item was not computed in that view: training items have distorted views only.
         """
         plain = epoch is None or not self._views
-        wanted = self._plain if plain else [self._views[int(epoch or 0) % len(self._views)]]
+        wanted = self._plain if plain else (self._views[int(epoch or 0) % len(self._views)],)
         found = wanted[0][items] if len(wanted) == 1 else np.stack([rows[items] for rows in wanted], 1)
         x = torch.from_numpy(found).float().reshape(-1, *self.shape)
         if self._masked:

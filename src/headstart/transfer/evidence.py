@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headstart.data.items import Target
 from headstart.transfer.depths import Depth
 
 # The thresholds: first values, from single runs on the calibrating regimes of benchmarks/planner.py and from
@@ -42,6 +43,7 @@ class Evidence:
             None (not measured).
         tokens: Of most texts (three quarters), int. Defaults to None: the items are pictures.
         longest: Most tokens in a passage that the network can read, int. Defaults to None (unknown).
+        target: What is to be learned about the items. Defaults to "label".
     """
 
     backbone: str
@@ -61,6 +63,13 @@ class Evidence:
     mirrored: float | None = None
     tokens: int | None = None
     longest: int | None = None
+    target: Target = "label"
+
+    def scored(self, accuracy: float) -> str:
+        """Return a probe's score in the words for what it learned, see `Depth`."""
+        if self.target == "number":
+            return f"an R² of {accuracy:.2f}"
+        return f"{accuracy:.1%} {'right' if self.target == 'label' else 'of the mistakes avoided'}"
 
     @property
     def modality(self) -> str:
@@ -100,6 +109,7 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Return what was measured as a JSON object."""
         return {
+            "target": self.target,
             "items": self.items,
             "classes": self.classes,
             "items_per_class": self.each,

@@ -110,18 +110,19 @@ def check(minutes: float | None, strategy: str | None) -> None:
 
 def _wanted(evidence: Evidence) -> tuple[list[Strategy], list[str]]:
     """Return the strategies in the order in which they are wanted, and why."""
-    last = evidence.depths[-1]
+    last, best = evidence.depths[-1], evidence.scored(1 - evidence.missing)
     reasons = [_about_size(evidence), _about_likeness(evidence)]
     frozen: Strategy = "freeze-all"
     if evidence.best is not last and evidence.tokens is None:  # of texts a head always takes the best depth
         frozen = "cut-early"
         reasons.append(
             f"A linear probe does better on the features of block {evidence.best.block} than on those of the "
-            f"last block, {last.block}: {evidence.best.accuracy:.1%} against {last.accuracy:.1%} right."
+            f"last block, {last.block}: {evidence.scored(evidence.best.accuracy)} against "
+            f"{evidence.scored(last.accuracy)}."
         )
     if evidence.missing < MISSING:
         reasons.append(
-            f"A linear probe on the frozen network already answers {1 - evidence.missing:.1%} right: "
+            f"A linear probe on the frozen network already comes to {best}: "
             "there is hardly anything left to gain by training."
         )
         return [frozen], reasons
@@ -129,8 +130,8 @@ def _wanted(evidence: Evidence) -> tuple[list[Strategy], list[str]]:
         reasons.append("With so few items training would rather make the network forget: it stays as it is.")
         return [frozen], reasons
     reasons.append(
-        f"A linear probe on the frozen network gets {evidence.missing:.1%} wrong, and there are enough "
-        "items to do better by training."
+        f"A linear probe on the frozen network comes to {best}, and there are enough items to do better by "
+        "training."
     )
     if evidence.similar:
         return ["fine-tune-late", frozen], reasons
@@ -139,6 +140,8 @@ def _wanted(evidence: Evidence) -> tuple[list[Strategy], list[str]]:
 
 def _about_size(evidence: Evidence) -> str:
     size = "enough" if evidence.large else "few"
+    if evidence.target == "number":
+        return f"{evidence.items:,} items to learn from: {size} (enough is {ENOUGH_ITEMS})."
     return (
         f"{evidence.items:,} items to learn from, {evidence.each:g} of a class: {size} "
         f"(enough is {ENOUGH_ITEMS} and {ENOUGH_EACH})."

@@ -192,7 +192,7 @@ class NodeClassifier:
         pairs = list(zip(graphs, known, strict=True))
         labels = tuple(sorted({label for _, its in pairs for label in its.values()}))
         if len(labels) < 2:
-            received = ", ".join(labels) or "none"
+            received = f"only {labels[0]}" if labels else "none"
             raise DataError("nodes of at least two classes", received, "name the class of more nodes")
         roles = Roles.learn(pairs[0][0])
         rows, y = [], []

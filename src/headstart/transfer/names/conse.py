@@ -22,7 +22,7 @@ from headstart.transfer.source_head import match_names
 Floats = NDArray[np.float64]
 
 _SHARPNESS = 0.5
-"""Of the spread of the similarities; chosen with imagenette, ants and bees, and monkeys, under general names."""
+"""Of the spread of the similarities; chosen on imagenette, ants and bees, and monkeys, under other names."""
 
 
 def kinds(
@@ -35,7 +35,7 @@ def kinds(
     """Return what each label consists of: a distribution over the source classes.
 
     A picture then belongs to a label as much as the network's probabilities agree with the distribution. In
-    ConSE the probabilities weigh word vectors, and the nearest label's wins: the same product of probabilities
+    ConSE the probabilities weigh word vectors, and the nearest label wins: the same product of probabilities
     and similarities. Here a sentence encoder has a say beside the words, source classes that look alike
     share what their names say, and every label gets as much weight as the others, however general it is.
 

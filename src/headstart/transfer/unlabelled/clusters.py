@@ -80,11 +80,12 @@ def find_clusters(rows: NDArray[np.floating], count: int | None = None, *, seed:
     if count is not None and not 2 <= count <= len(rows):
         fix = "name a number in between, or leave it out"
         raise OptionError(f"a number of clusters from 2 to {len(rows)}", str(count), fix)
-    x = _directions(np.asarray(rows, np.float32), seed)
-    distinct = len(np.unique(x, axis=0))
+    rows = np.asarray(rows, np.float32)
+    distinct = len(np.unique(rows, axis=0))
     if distinct < max(2, count or 2):
         fix = "check the files: headstart inspect"
         raise DataError(f"at least {max(2, count or 2)} items that differ", str(distinct), fix)
+    x = _directions(rows, seed)
     numbers = [count] if count else [n for n in TRIED if n <= min(len(rows) // 2, distinct - 1)] or [2]
     found = {number: _kmeans(x, number, seed) for number in numbers}
     scores = {number: _silhouette(x, cluster, seed) for number, cluster in found.items()}

@@ -51,7 +51,7 @@ class OnlineHead:
         self._scaler = Scaler.of(np.asarray(rows, np.float32))
         ((weight, bias),) = head.layers
         # The same head on standardised rows, the bias as its last line.
-        unscaled = weight.astype(np.float64) / self._scaler.scale[:, None]
+        unscaled: Floats = weight.astype(np.float64) / self._scaler.scale[:, None]
         offset = bias.astype(np.float64) + self._scaler.mean @ weight.astype(np.float64)
         self._weights = np.asarray(np.vstack([unscaled, offset]), np.float64)
         x = self._rows(np.asarray(rows, np.float32))
