@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
     from headstart.fitting.tasks import fit_tasks as fit_tasks
+    from headstart.fitting.zero_shot import zero_shot as zero_shot
     from headstart.images.augmentation import Augmentation as Augmentation
     from headstart.images.augmentation import preset as augmentation
     from headstart.process import tune_process as tune_process
@@ -92,6 +93,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "summarize": ("headstart.studio.summary", "summarize"),
     "tune": ("headstart.tuning.search", "tune"),
     "tune_process": ("headstart.process", "tune_process"),
+    "zero_shot": ("headstart.fitting.zero_shot", "zero_shot"),
 }
 
 __all__ = [
@@ -131,6 +133,7 @@ __all__ = [
     "summarize",
     "tune",
     "tune_process",
+    "zero_shot",
 ]
 
 

@@ -24,6 +24,12 @@ DataArgument = Annotated[
         help="A folder per class, train/val/test above it if you like, or a manifest (CSV, JSONL, Parquet)."
     ),
 ]
+MaybeDataArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A folder per class, train/val/test above it if you like, or a manifest (CSV, JSONL, Parquet)."
+    ),
+]
 ModelArgument = Annotated[Path, typer.Argument(help="A saved model, the folder that `headstart fit` wrote.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")

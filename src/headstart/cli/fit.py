@@ -17,8 +17,8 @@ EXAMPLE = "Example: headstart fit photos/ -o photos.headstart --report report.ht
 
 
 def run(
-    data: common.DataArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the model goes, a folder.")],
+    data: common.MaybeDataArgument = None,
     report: Annotated[Path | None, typer.Option(help="Also write the report, one HTML page.")] = None,
     review: Annotated[
         Path | None, typer.Option(help="Also write the page on which likely label errors are fixed.")
@@ -74,6 +74,22 @@ def run(
     unlabelled: Annotated[
         Path | None, typer.Option(help="More items, whose labels are not looked at: known ones spread.")
     ] = None,
+    zero_shot: Annotated[
+        bool,
+        typer.Option(
+            "--zero-shot", help="Start from what the names of the classes say. DATA may be left out."
+        ),
+    ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help='With --zero-shot, the classes: "dog, cat", or with descriptions "okapi: a giraffe; dog".'
+        ),
+    ] = None,
+    modality: Annotated[
+        Literal["image", "text"] | None,
+        typer.Option(help="With --zero-shot and no DATA: what to answer about."),
+    ] = None,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
     label_column: Annotated[
@@ -95,6 +111,18 @@ def run(
     from headstart.fitting.ensembles import fit_ensemble
 
     started = time.monotonic()
+    if zero_shot or labels is not None:
+        from headstart.cli.zero_shot import fit_by_names
+
+        return fit_by_names(
+            data, output, labels, zero_shot, report, json,
+            modality=modality, backbone=backbone, engine=engine, precision=precision, seed=seed, offline=offline,
+            path_column=path_column, text_column=text_column, label_column=label_column,
+            group_column=group_column, fold_column=fold_column,
+        )  # fmt: skip
+    if data is None:
+        fix = 'name a folder or manifest, or only classes: --labels "dog, cat" --zero-shot'
+        raise OptionError("data to learn from", "none", fix)
     columns = [name.strip() for name in label_column.split(",")]
     if len(columns) > 1:
         asked = (target, members, folds, minutes, strategy, plan, start, unlabelled, review)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,9 @@ from headstart.text.mail import strip_email
 from headstart.text.terms import TermsNetwork, TermsSettings
 from headstart.text.tokens import know
 from headstart.transfer.features import Features
-from headstart.transfer.heads import Head
+from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled
+from headstart.transfer.source_head import SourceStart, fit_from_source, match_names
 from headstart.transfer.stacking import Stacked, StackedHead
 from headstart.transfer.store import FeatureStore
 from headstart.transfer.unlabelled.spreading import Spread
@@ -76,9 +77,26 @@ class Answers(Labelled):
         y: Class of each item, int [items].
         classes: Number of classes, int.
         model: The model that was asked, Model.
+        same: Where its classes have the names of the new ones, the head that passes its answers on: a few
+            items pull away from that, not from knowing nothing. Defaults to None.
     """
 
     model: Model | None = None
+    same: SourceStart | None = None
+
+    def fit(self, kind: Kind, strength: float, class_weight: str | None, seed: int) -> Head:
+        """Fit a head on all rows."""
+        if kind != "linear" or self.same is None:
+            return super().fit(kind, strength, class_weight, seed)
+        rows, weight = self.features.X, self.weight_of(self.features.item)
+        return fit_from_source(
+            self.same,
+            rows,
+            self.y[self.features.item],
+            strength=strength,
+            class_weight=class_weight,
+            weight=weight,
+        )
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,18 @@ def _name(view: Labelled) -> str:
 def _answers(start: Model, data: Labelled, gathered: Gathered, store: FeatureStore) -> Labelled:
     logits = teacher_logits(start, gathered.dataset, store)
     features = Features(logits, np.arange(len(logits)), data.features.group)
-    return Answers(features, data.y, data.classes, start)
+    return Answers(features, data.y, data.classes, start, _same(start, gathered.dataset.classes))
+
+
+def _same(start: Model, classes: Sequence[str]) -> SourceStart | None:
+    """Return the head that passes on what a model says, if its classes are called as all the new ones are."""
+    places = match_names(classes, start.labels)
+    if not all(places):
+        return None
+    weight = np.zeros((len(start.labels), len(classes)))
+    for column, found in enumerate(places):
+        weight[found[0], column] = 1
+    return SourceStart(weight, np.zeros(len(classes)), np.ones(len(classes), np.bool_))
 
 
 def _terms(alone: Features, data: Labelled, texts: tuple[str, ...], say: Say) -> Labelled:

@@ -42,7 +42,7 @@ ENOUGH = 10
 """So many items a class tell what is usual in a collection; of fewer nothing is learned without labels."""
 _LEAST = 1e-6
 _SURE, _STRENGTH = 0.5, 0.001
-_TEXT_SCALE = 3.0
+_TEXT_SCALE = 10.0
 """Of the cosines of texts and descriptions, so that differences become probabilities."""
 _UNKNOWN = Calibration(1.0, Conformal(0.9, 0.0), Abstention(0.99, 0.9, 0.0))
 """Without labelled items nothing can be promised: no class is ruled out, unsure answers are withheld."""
@@ -164,13 +164,11 @@ def _members(
 ) -> list[Member]:
     if kind == "text":
         vectors = encode([str(label) for label in labels], name, offline=offline, say=say)
-        first = _by_vectors(vectors, name, offline, _TEXT_SCALE)
-        said = None if rows is None else first.head.logits(rows)
-    else:
-        first, said = _by_source_classes(labels, name, rows, offline, say)
+        return [_by_vectors(vectors, rows, name, offline, _TEXT_SCALE)]
+    first, said = _by_source_classes(labels, name, rows, offline, say)
     if rows is None or said is None:
         return [first]
-    return [first, _self_trained(rows, said, first, name, offline)]
+    return [first, _self_trained(rows, said, name, offline)]
 
 
 def _by_source_classes(
@@ -187,7 +185,7 @@ def _by_source_classes(
     mixture = kinds(labels, names, weight, vectors, lambda texts: encode(texts, offline=offline, say=say))
     if rows is not None:
         # What the network sees everywhere in this collection, such as blur, says nothing about an item.
-        bias = bias - (rows.astype(np.float64) @ weight).mean(0) - bias
+        bias = -(rows.astype(np.float64) @ weight).mean(0)
     network = _naming_network(card, weight, bias, mixture, offline)
     classes = len(labels)
     identity = Head("linear", ((np.eye(classes, dtype=np.float32), np.zeros(classes, np.float32)),))
@@ -226,20 +224,21 @@ def _naming_network(card: Card, weight: Floats, bias: Floats, mixture: Floats, o
     return path
 
 
-def _by_vectors(vectors: NDArray[np.floating], name: str, offline: bool, scale: float) -> Member:
-    """Return the member that compares features with a vector for each label.
+def _by_vectors(
+    vectors: NDArray[np.floating], rows: NDArray[np.float32] | None, name: str, offline: bool, scale: float
+) -> Member:
+    """Return the member that compares features with a vector for each label, by the cosine.
 
     The length of an item's features only says how sure it is, so that no division is needed: a linear head.
     """
     card = backbones.card(name, offline=offline)
-    weight = unit(vectors - vectors.mean(0)).T * scale
-    head = Head("linear", ((weight.astype(np.float32), np.zeros(len(vectors), np.float32)),))
+    weight = unit(vectors).T * scale
+    usual = np.zeros(len(weight)) if rows is None else rows.mean(0, np.float64)
+    head = Head("linear", ((weight.astype(np.float32), (-usual @ weight).astype(np.float32)),))
     return feature_member(card, backbone_ir(card, lambda: backbones.load(name, offline=offline)), head)
 
 
-def _self_trained(
-    rows: NDArray[np.float32], said: NDArray[np.floating], first: Member, name: str, offline: bool
-) -> Member:
+def _self_trained(rows: NDArray[np.float32], said: NDArray[np.floating], name: str, offline: bool) -> Member:
     """Return a member that learned from the surest half of what the names said of each class.
 
     References:
@@ -254,8 +253,6 @@ def _self_trained(
         kept += own[np.argsort(-sure[own], kind="stable")][: max(1, int(_SURE * len(own)))].tolist()
     chosen = np.sort(kept)
     head = fit_head("linear", rows[chosen], guess[chosen], said.shape[1], strength=_STRENGTH)
-    if first.backbone.name == name and first.backbone.blocks[-1] != "names":
-        return replace(first, head=head)
     card = backbones.card(name, offline=offline)
     return feature_member(card, backbone_ir(card, lambda: backbones.load(name, offline=offline)), head)
 
@@ -276,7 +273,11 @@ def _model(
         combine="sum" if others else "mean",
         calibration=_UNKNOWN,
         precision=precision,
-        plan={"strategy": "zero-shot", "labels": [str(label) for label in labels], "backbone": first.backbone.name},
+        plan={
+            "strategy": "zero-shot",
+            "labels": [str(label) for label in labels],
+            "backbone": first.backbone.name,
+        },
         data={"name": "names alone", "items": 0, "fitted_on": 0, "counts": {}, "digest": "", "left_out": 0,
               "duplicates": 0, "seen": []},
     )  # fmt: skip

@@ -60,7 +60,8 @@ def kinds(
     near = _standard(spread(_standard(by_words) + _standard(by_sentences), classifier))
     for column, places in enumerate(match_names([label.name for label in labels], names)):
         near[places, column] = near.max()
-    return softmax(near.T, _SHARPNESS).T
+    found: Floats = softmax(near.T, _SHARPNESS).T
+    return found
 
 
 def _standard(values: Floats) -> Floats:

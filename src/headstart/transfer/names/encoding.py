@@ -49,4 +49,4 @@ def encode(
     for place, found in engine.run(iter(rows), ("features",)):
         total[place] += found["features"]
         count[place] += 1
-    return total / np.maximum(count, 1)[:, None]
+    return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
