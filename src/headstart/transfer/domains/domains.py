@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -130,16 +130,27 @@ def fit_dense(domains: Domains, strength: float, seed: int, fit: FitDense) -> An
         if data.features.X.shape[1] == 0:
             return data.take(domains.labelled).fit("linear", strength, None, seed)
         return fit(domains, strength, seed)
-    heads = []
-    for view, its in zip(data.views, data.chosen, strict=True):
-        part = domains.with_data(view)
-        head = fit_dense(part, its, seed, fit)
-        if isinstance(head, Head):
-            plain = view.take(domains.labelled).fit("linear", its, None, seed)
-            target = part.target_view
-            head = rescaled(head, _spread(target.logits(plain)) / max(_spread(target.logits(head)), 1e-12))
-        heads.append(head)
-    return StackedHead(tuple(heads), data.weights)
+    plain: Any = domains.source_view.fit("linear", strength, None, seed)
+    pairs = zip(data.views, data.chosen, strict=True)
+    heads = [fit_dense(domains.with_data(view), its, seed, fit) for view, its in pairs]
+    return keeping_spread(domains, plain, heads)
+
+
+def keeping_spread(domains: Domains, before: StackedHead, heads: Sequence[Any]) -> StackedHead:
+    """Return a stack's new heads, whose logits get the spread that the shares in the stack were fitted for.
+
+    Args:
+        domains: Both domains, of a stack.
+        before: The head of the stack as it was, on the source.
+        heads: The new heads of its views.
+    """
+    target = domains.target_view
+    views = target.views if isinstance(target, Stacked) else ()
+    weights = []
+    for view, old, new, weight in zip(views, before.heads, heads, before.weights, strict=True):
+        factor = 1.0 if new is old else spread(view.logits(old)) / max(spread(view.logits(new)), 1e-12)
+        weights.append(weight * factor)
+    return StackedHead(tuple(heads), tuple(weights))
 
 
 def reading(head: Head, scaler: Scaler, matrix: NDArray[np.floating] | None = None) -> Head:
@@ -155,25 +166,35 @@ def reading(head: Head, scaler: Scaler, matrix: NDArray[np.floating] | None = No
     return Head(head.kind, (first, *rest))
 
 
-def own_scales(domains: Domains) -> tuple[Matrix, NDArray[np.int64], Matrix, Scaler]:
-    """Return both domains' rows, each standardised by its own mean and spread.
+@dataclass(frozen=True)
+class OwnScales:
+    """Rows of both domains, each standardised by its own mean and spread.
 
-    Returns:
-        Labelled rows of both domains, their classes, the target's rows, and the target's scaler.
+    Args:
+        rows: Labelled rows of both domains, float32 [n, d].
+        y: Their classes, int [n].
+        weight: How much each counts, float [n]; None where all count the same.
+        target: The target's rows, labelled or not, float32 [m, d].
+        scaler: The target's.
     """
-    source, y = rows_of(domains.source_view)
-    known, its_y = rows_of(domains.data.take(domains.known))
-    target, _ = rows_of(domains.target_view)
-    ours, theirs = Scaler.of(source), Scaler.of(target)
-    rows = np.concatenate([ours.apply(source), theirs.apply(known)])
-    return rows, np.concatenate([y, its_y]), theirs.apply(target), theirs
 
+    rows: Matrix
+    y: NDArray[np.int64]
+    weight: NDArray[np.floating] | None
+    target: Matrix
+    scaler: Scaler
 
-def rescaled(head: Head, factor: float) -> Head:
-    """Return a head whose logits are those of another, times a factor."""
-    *body, (weight, bias) = head.layers
-    last = (weight * np.float32(factor), bias * np.float32(factor))
-    return Head(head.kind, (*body, last))
+    @classmethod
+    def of(cls, domains: Domains) -> OwnScales:
+        """Standardise."""
+        parts = domains.source_view, domains.data.take(domains.known)
+        (source, y), (known, its_y) = map(rows_of, parts)
+        target, _ = rows_of(domains.target_view)
+        ours, theirs = Scaler.of(source), Scaler.of(target)
+        item = np.concatenate([domains.source[parts[0].features.item], domains.known[parts[1].features.item]])
+        weight = domains.data.weight_of(item)
+        rows = np.concatenate([ours.apply(source), theirs.apply(known)])
+        return cls(rows, np.concatenate([y, its_y]), weight, theirs.apply(target), theirs)
 
 
 def rows_of(view: Labelled) -> tuple[Matrix, NDArray[Any]]:
@@ -181,6 +202,6 @@ def rows_of(view: Labelled) -> tuple[Matrix, NDArray[Any]]:
     return np.asarray(view.features.X, np.float32), view.y[view.features.item]
 
 
-def _spread(logits: Matrix) -> float:
+def spread(logits: Matrix) -> float:
     """Return how far logits are from each other within items, as a root mean square."""
     return float(np.sqrt(np.mean((logits - logits.mean(1, keepdims=True)) ** 2, dtype=np.float64)))

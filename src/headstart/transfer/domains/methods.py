@@ -23,6 +23,7 @@ METHODS: tuple[Method, ...] = (
     Kliep(),
     Kmm(),
     SelfTraining(),
+    SelfTraining(own=True),
     Mcc(),
     Dann(),
 )

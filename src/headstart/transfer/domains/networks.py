@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from headstart.transfer.domains.domains import Domains, own_scales, reading
+from headstart.transfer.domains.domains import Domains, OwnScales, reading
 from headstart.transfer.heads import Head
 
 
@@ -40,14 +40,14 @@ class Course:
 
     Args:
         hidden: Hidden units, int. Defaults to 256.
-        steps: How many batches, int. Defaults to 1,500.
+        steps: How many batches, int. Defaults to 600.
         batch: Rows of each domain in a batch, int. Defaults to 64.
         rate: The learning rate at the start, float. Defaults to 0.01.
         decay: Weight decay, float. Defaults to 0.001.
     """
 
     hidden: int = 256
-    steps: int = 1500
+    steps: int = 600
     batch: int = 64
     rate: float = 0.01
     decay: float = 1e-3
@@ -68,15 +68,16 @@ def train(
     Returns:
         The head, of kind "mlp".
     """
-    rows, y, theirs, scaler = own_scales(domains)
+    its = OwnScales.of(domains)
     generator = torch.Generator().manual_seed(seed)
-    body = _layer(rows.shape[1], course.hidden, generator)
+    body = _layer(its.rows.shape[1], course.hidden, generator)
     last = _layer(course.hidden, domains.data.classes, generator)
     modules = nn.ModuleList([body, last, extra])
     optimiser = torch.optim.SGD(
         modules.parameters(), course.rate, momentum=0.9, weight_decay=course.decay, nesterov=True
     )
-    x, labels, z = torch.from_numpy(rows), torch.from_numpy(y.astype(np.int64)), torch.from_numpy(theirs)
+    x, labels = torch.from_numpy(its.rows), torch.from_numpy(its.y.astype(np.int64))
+    z = torch.from_numpy(its.target)
     for step in range(course.steps):
         progress = step / course.steps
         for group in optimiser.param_groups:
@@ -89,7 +90,7 @@ def train(
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return reading(Head("mlp", (_numbers(body), _numbers(last))), scaler)
+    return reading(Head("mlp", (_numbers(body), _numbers(last))), its.scaler)
 
 
 def _layer(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:

@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.transfer.calibration import fit_temperature, softmax
-from headstart.transfer.domains.domains import Domains
+from headstart.transfer.domains.domains import Domains, keeping_spread
+from headstart.transfer.domains.source_only import SourceOnly
+from headstart.transfer.domains.statistics import OwnStatistics
 from headstart.transfer.selection import Labelled, select
+from headstart.transfer.stacking import Stacked, StackedHead
+
+Floats = NDArray[np.float64]
 
 _FOLDS = 3
 
@@ -19,18 +24,21 @@ _FOLDS = 3
 class SelfTraining:
     """Fit on the source and on the target items that the last model is most sure about, a few times over.
 
-    The same share of each class is chosen, so that an easy class does not crowd out the others; the share
-    grows from round to round. Items count as much as calibrated probability lifts them above guessing. Works
-    on any view: terms learn the target's own words.
+    As many items of each class are chosen as the source has in proportion: a model that takes nearly all of
+    the target for one class would else only become surer of it. Of a stack with features the other views
+    learn (terms find the target's own words), taught by all together: features that learn from their own
+    answers were worse by cross-domain accuracy on reviews, terms were better by 1.7 points.
 
     Args:
-        rounds: How many, int. Defaults to 4.
-        share: Of each class's target items that the last round chooses, float. Defaults to 1.
-        trust: What the target's items count beside the source's, float. Defaults to 1.
+        rounds: How many, int. Defaults to 2.
+        share: Of the target that the last round learns from, float up to 1. Defaults to 0.8.
+        trust: What a target item counts beside a source item, float. Defaults to 3.
+        own: Whether features are standardised by each domain's own statistics. Defaults to False.
 
     References:
         Lee, "Pseudo-label", ICML workshop 2013. Zou, Yu, Kumar and Wang, "Unsupervised domain adaptation for
-        semantic segmentation via class-balanced self-training", ECCV 2018.
+        semantic segmentation via class-balanced self-training", ECCV 2018. Saerens, Latinne and Decaestecker,
+        "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 2002.
 
     Example:
         >>> from headstart.transfer.features import Features
@@ -41,45 +49,89 @@ class SelfTraining:
         array([0, 1])
     """
 
-    rounds: int = 4
-    share: float = 1.0
-    trust: float = 1.0
-    name: str = "self-training"
-    needs_features: bool = False
+    rounds: int = 2
+    share: float = 0.8
+    trust: float = 3.0
+    own: bool = False
     needs_known: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        return "own statistics, self-training" if self.own else "self-training"
+
+    @property
+    def needs_features(self) -> bool:
+        """Only domains' own statistics are about features."""
+        return self.own
 
     def fit(self, domains: Domains, strength: float, seed: int) -> Any:
         """Fit in rounds; see `Method`."""
-        data, labelled = domains.data, domains.labelled
-        asked = np.setdiff1d(domains.target, labelled)
-        own = data.take(labelled)
-        head = own.fit("linear", strength, None, seed)
-        temperature = _temperature(own, strength, seed)
+        data = domains.data
+        asked = np.setdiff1d(domains.target, domains.known)
+        first = head = (OwnStatistics() if self.own else SourceOnly()).fit(domains, strength, seed)
+        heat = _temperature(domains.source_view, strength, seed) if len(asked) else 1.0
+        prior = np.bincount(data.y[domains.source], minlength=data.classes) / len(domains.source)
         view = data.take(asked)
         for number in range(self.rounds if len(asked) else 0):
-            said = softmax(view.logits(head), temperature)
-            chosen = surest(said, self.share * (number + 1) / self.rounds)
-            y, weight = data.y.copy(), np.ones(len(data.y))
-            y[asked] = said.argmax(1)
-            floor = 1 / data.classes
-            weight[asked] = self.trust * (said.max(1) - floor) / (1 - floor)
-            items = np.sort(np.concatenate([labelled, asked[chosen]]))
-            head = data.relabel(y, weight).take(items).fit("linear", strength, None, seed)
+            said = matched(softmax(view.logits(head), heat), prior)
+            chosen = surest(said, self.share * (number + 1) / self.rounds, prior)
+            y, weight = data.y.copy(), np.ones(len(data.y)) if data.weight is None else data.weight.copy()
+            y[asked[chosen]], weight[asked] = said[chosen].argmax(1), self.trust
+            head = self._learn(domains.with_data(data.relabel(y, weight)), first, strength, seed)
         return head
 
+    def _learn(self, taught: Domains, first: Any, strength: float, seed: int) -> Any:
+        view = taught.data
+        if isinstance(view, Stacked) and isinstance(first, StackedHead):
+            kept = [bool(its.features.X.shape[1]) for its in view.views]
+            if any(kept) and not all(kept):
+                its = view.take(taught.labelled)
+                parts = zip(kept, first.heads, its.views, its.chosen, strict=True)
+                heads = [
+                    old if keep else part.fit("linear", best, None, seed) for keep, old, part, best in parts
+                ]
+                return keeping_spread(taught, first, heads)
+        if self.own:
+            return OwnStatistics().fit(taught, strength, seed)
+        return view.take(taught.labelled).fit("linear", strength, None, seed)
 
-def surest(probabilities: NDArray[np.float64], share: float) -> NDArray[np.int64]:
+
+def matched(probabilities: Floats, prior: Floats) -> Floats:
+    """Return probabilities with a factor for each class, so that their mean is a prior.
+
+    Args:
+        probabilities: float [n, classes].
+        prior: float [classes].
+
+    Example:
+        >>> matched(np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([0.5, 0.5])).mean(0).round(3)
+        array([0.5, 0.5])
+    """
+    said = np.maximum(probabilities, 1e-12)
+    for _ in range(200):
+        off = prior / said.mean(0)
+        said = said * off
+        said /= said.sum(1, keepdims=True)
+        if np.abs(off[prior > 0] - 1).max() < 1e-4:
+            break
+    return np.asarray(said, np.float64)
+
+
+def surest(probabilities: Floats, share: float, prior: Floats) -> NDArray[np.int64]:
     """Return the positions of the items of each answered class that are most sure.
 
     Args:
         probabilities: float [n, classes].
-        share: Of each class's items, rounded up, float from 0 to 1.
+        share: Of all items, float from 0 to 1.
+        prior: Of those, the share of each class, float [classes].
 
     Returns:
         Positions, ascending.
 
     Example:
-        >>> surest(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]]), 0.5)
+        >>> sure = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+        >>> surest(sure, 0.5, np.array([0.5, 0.5]))
         array([0, 2])
     """
     answered, confidence = probabilities.argmax(1), probabilities.max(1)
@@ -87,13 +139,13 @@ def surest(probabilities: NDArray[np.float64], share: float) -> NDArray[np.int64
     for one in np.unique(answered):
         items = np.flatnonzero(answered == one)
         order = items[np.argsort(-confidence[items], kind="stable")]
-        chosen.append(order[: int(np.ceil(share * len(items)))])
+        chosen.append(order[: int(np.ceil(share * prior[one] * len(answered)))])
     return np.sort(np.concatenate(chosen))
 
 
-def _temperature(own: Labelled, strength: float, seed: int) -> float:
-    """Return the temperature of logits for items that are not fitted on; 1 where it cannot be found."""
-    if len(np.unique(own.features.group)) < _FOLDS:
+def _temperature(source: Labelled, strength: float, seed: int) -> float:
+    """Return the temperature of logits of items not fitted on: a stack's shares have settled it already."""
+    if isinstance(source, Stacked) or len(np.unique(source.features.group)) < _FOLDS:
         return 1.0
-    found = select(own, "linear", folds=_FOLDS, strengths=(strength,), seed=seed)
-    return fit_temperature(found.logits, own.y)
+    found = select(source, "linear", folds=_FOLDS, strengths=(strength,), seed=seed)
+    return fit_temperature(found.logits, source.y)

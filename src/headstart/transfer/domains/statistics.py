@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.transfer.domains.domains import Domains, fit_dense, own_scales, reading
+from headstart.transfer.domains.domains import Domains, OwnScales, fit_dense, reading
 from headstart.transfer.heads import Head, fit_head
 
 
@@ -36,6 +36,8 @@ class OwnStatistics:
         return fit_dense(domains, strength, seed, self._fit)
 
     def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
-        rows, y, _, scaler = own_scales(domains)
-        head = fit_head("linear", rows, y, domains.data.classes, strength=strength, seed=seed)
-        return reading(head, scaler)
+        its = OwnScales.of(domains)
+        head = fit_head(
+            "linear", its.rows, its.y, domains.data.classes, strength=strength, weight=its.weight, seed=seed
+        )
+        return reading(head, its.scaler)
