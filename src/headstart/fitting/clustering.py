@@ -26,7 +26,6 @@ from headstart.pages import glimpses as strip
 from headstart.progress import Say, quiet
 from headstart.retrieval.maps import ItemMap, map_section, sample
 from headstart.transfer.calibration import softmax
-from headstart.transfer.selection import one_core_each
 from headstart.transfer.store import FeatureStore
 from headstart.transfer.unlabelled.clusters import Clusters, find_clusters
 from headstart.transfer.unlabelled.naming import characteristic_words, nearest_classes, unique_names
@@ -212,6 +211,8 @@ def cluster(
         ('tabby', 'beach wagon', 'seashore')
     """
     require(("sklearn",), "train", "clustering")
+    from threadpoolctl import threadpool_limits
+
     dataset = data.open(source) if isinstance(source, Dataset) else data.open(source, unlabelled=True)
     with ExitStack() as stack:
         gathered = gather(
@@ -221,7 +222,7 @@ def cluster(
     rows = gathered.features.pool(np.asarray(gathered.features.X, np.float32))
     if not rows.shape[1]:
         raise OptionError("a backbone that gives vectors", f"{gathered.card.name!r}", "leave it out")
-    with one_core_each():
+    with threadpool_limits(1):  # their threads wait for each other in a busy loop
         found = find_clusters(rows, count, seed=seed)
     words = _words(gathered, rows, found, offline, say)
     shown = sample(len(rows), seed=seed)
