@@ -4,7 +4,7 @@
 
 The source has 1,300 labelled reviews, the target its own 1,350 or so without labels. Accuracy is that on the
 target's reviews; held-out is that on 300 more, which no method has seen. Books, dvd, electronics and kitchen
-were never looked at when defaults were chosen (ten pairs of the other ten sorts were used for that: --calibrate).
+were not looked at when defaults were chosen: ten pairs of the other ten sorts were used for that (--calibrate).
 A run that is stopped goes on where it was.
 """
 
@@ -82,11 +82,10 @@ class Reviews:
     """All reviews with their features, in memory."""
 
     def __init__(self) -> None:
-        lines = [
-            (json.loads(line), path.name)
-            for path in sorted(data_folder("amazon", "text").glob("*.jsonl.gz"))
-            for line in gzip.open(path, "rt", encoding="utf-8")
-        ]
+        lines: list[tuple[dict[str, Any], str]] = []
+        for path in sorted(data_folder("amazon", "text").glob("*.jsonl.gz")):
+            with gzip.open(path, "rt", encoding="utf-8") as file:
+                lines += [(json.loads(line), path.name) for line in file]
         items = [
             Item(f"{name}:{number}", line["text"], str(line["label"]), group=line["domain"])
             for number, (line, name) in enumerate(lines)

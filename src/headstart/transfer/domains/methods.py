@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headstart.transfer.domains.boosting import TrAdaBoost
 from headstart.transfer.domains.coral import Coral
 from headstart.transfer.domains.dann import Dann
 from headstart.transfer.domains.domains import Method
@@ -26,5 +27,6 @@ METHODS: tuple[Method, ...] = (
     SelfTraining(own=True),
     Mcc(),
     Dann(),
+    TrAdaBoost(),
 )
 """From the simplest on: where two are as good, the one that is named first is chosen."""
