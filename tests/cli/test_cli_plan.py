@@ -33,6 +33,19 @@ def test_a_plan_there_and_back(
     assert "measuring" not in err
 
 
+def test_a_plan_says_what_its_probes_learned(
+    pattern_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    depth = {"block": "head", "width": 9, "accuracy": 0.8, "error": 0.1, "logme": 0.0, "distance": None}
+    made = Plan("freeze-all", "efficientnet_lite0", "head", 224, ())
+    for target, words in (("label", "accuracy"), ("number", "R²"), (["?"], "accuracy")):
+        made = made.replace(evidence={"target": target, "depths": [depth]})
+        file.write_text(json.dumps(made.to_json()))
+        assert cli.run(["plan", str(pattern_pictures), "--plan", str(file)]) == 0
+        assert f"probe: {words}" in capsys.readouterr().out
+
+
 def test_backbones_are_ranked(pattern_pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = "efficientnet_lite0, efficientnet_lite0"
     assert cli.run(["plan", str(pattern_pictures), "--backbones", names, "--json"]) == 0

@@ -62,7 +62,9 @@ def test_fit_says_what_it_learned(headstart: Run, manifests: dict[str, Path], tm
         assert ran.json["test"]["items"] == 9
         assert ran.json["test"][figure] >= 0
         assert ran.json["val"][figure] >= 0
-        assert "On 9 pictures it had never seen" in report.read_text()
+        page = report.read_text()
+        assert "On 9 pictures it had never seen" in page
+        assert f"{target}.headstart --target {target}\n" in page  # to do it again
 
 
 def test_evaluate_follows_the_model(

@@ -113,6 +113,8 @@ def test_the_report_compares_both_on_the_same_items(student: Model, teacher: Mod
     page = report.html()
     for words in ("Teacher and student", "times smaller", "MB on disk", "without a label", "distill TEACHER"):
         assert words in page, words
+    assert "--student efficientnet_lite0 " in page
+    assert "--plan" not in page  # distill knows no such option
     value = json.loads(json.dumps(found.to_json()))
     assert value["teacher"]["accuracy"] == found.comparison.accuracy[0]
     assert value["student"]["parameters"] == small.parameters

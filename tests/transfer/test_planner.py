@@ -68,6 +68,19 @@ def test_the_four_quadrants(measured: Evidence, strategy: str) -> None:
     assert plan(measured, CHEAP).strategy == strategy
 
 
+def test_the_probe_is_told_in_the_words_of_what_it_learned() -> None:
+    found = {}
+    for target in ("label", "labels", "number"):
+        told = plan(evidence(distance=SIMILAR / 4, target=target), CHEAP).evidence
+        assert told["target"] == target
+        found[target] = " ".join(told["reasons"])
+    assert "comes to 80.0% right" in found["label"]
+    assert "80.0% of the mistakes avoided" in found["labels"]
+    assert "an R² of 0.80" in found["number"]
+    assert "right" not in found["number"]
+    assert "of a class" not in found["number"]
+
+
 def test_few_items_of_each_class_are_few() -> None:
     assert plan(evidence(each=ENOUGH_EACH - 1), CHEAP).strategy == "freeze-all"
 

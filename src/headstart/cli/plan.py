@@ -19,6 +19,8 @@ EXAMPLE = (
     "Example: headstart plan photos/ --minutes 10 -o plan.json, then: headstart fit photos/ --plan plan.json"
 )
 
+_SCORES = {"label": "accuracy", "labels": "mistakes avoided", "number": "R²"}
+
 
 def run(
     data: common.DataArgument,
@@ -102,8 +104,9 @@ def _print(plan: Plan, console: Console) -> None:
     for reason in plan.evidence.get("reasons", ()):
         console.print(f"- {reason}", soft_wrap=True)
     if depths := plan.evidence.get("depths"):
+        what = _SCORES.get(str(plan.evidence.get("target")), "accuracy")
         table = Table(
-            "block", "width", "probe accuracy", "LogME", "distance", title="what each depth is worth"
+            "block", "width", f"probe: {what}", "LogME", "distance", title="what each depth is worth"
         )
         for depth in depths:
             distance = "" if depth["distance"] is None else f"{depth['distance']:.3f}"
@@ -121,7 +124,7 @@ def _ranked(dataset: Dataset, names: list[str], engine: str, seed: int, offline:
         each.to_json()
         for each in rank_backbones(dataset, names, engine=engine, seed=seed, offline=offline, say=common.tell)
     ]
-    table = Table("backbone", "probe accuracy", "LogME", "H-score", "LEEP", "ms an item")
+    table = Table("backbone", f"probe: {_SCORES[dataset.target]}", "LogME", "H-score", "LEEP", "ms an item")
     for each in ranked:
         figures = [
             f"{each[name]:.3f}" if each[name] is not None else "" for name in ("logme", "h_score", "leep")

@@ -132,7 +132,7 @@ def mistakes(report: ReportInput) -> tuple[str, list[Markup]] | None:
         [pair.true, pair.answer, pair.count, bar(pair.share, percent(pair.share))]
         for pair in evaluation.confused[:10]
     ]
-    pairs = table(["true class", "was taken for", "items", "of that class"], rows)
+    pairs = table(["class", "taken for", "items", "of the class"], rows)
     listed = fragment("<h3>Most confused</h3>{}", pairs)
     few = len(evaluation.labels) <= 12
     return "Where it is right and wrong", [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,8 @@ from headstart.fitting.gathering import NO_ENGINE
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval
 from headstart.transfer.heads import Head
+from headstart.transfer.shots.means import MEANS
+from headstart.transfer.source_head import SOURCE
 
 if TYPE_CHECKING:
     from headstart.fitting.learning import Fitted
@@ -89,7 +91,8 @@ def _head(fitted: Fitted) -> str:
         each = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
         return f"{kind_of(fitted)} (log loss over folds: {each})"
     by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
-    chosen = "initialised from zero" if "head_start" not in fitted.plan else str(fitted.start)
+    started = {None: "initialised from zero", MEANS: "the nearest class mean", SOURCE: str(fitted.start)}
+    chosen = started[fitted.plan.get("head_start")]
     return f"{kind_of(fitted)}, {chosen} (log loss over folds: {by_loss})"
 
 
@@ -148,19 +151,39 @@ def _reads_features(fitted: Fitted) -> bool:
     return any(isinstance(part, Head) for part in getattr(fitted.head, "heads", (fitted.head,)))
 
 
-def commands(made: Candidate) -> str:
-    """Return how to do it again, one command a line."""
+def commands(made: Candidate, verb: str = "fit", how: str | None = None) -> str:
+    """Return how to do it again, one command a line.
+
+    Args:
+        made: What was made.
+        verb: What made it, with what it is given first. Defaults to "fit".
+        how: Its options. Defaults to None: those of a fit.
+    """
+    root = made.gathered.dataset.root
+    name, stem = (root.name, root.stem or root.name) if root else ("DATA", "DATA")
+    data, model = shlex.quote(name), shlex.quote(f"{stem}.headstart")
+    how = _options(made, f"{stem}.headstart") if how is None else how
+    steps = (f"{verb} {data} -o {model} {how}", f"evaluate {model} {data}", f"predict {model} NEW_FILES")
+    return "\n".join(f"headstart {step}".rstrip() for step in steps)
+
+
+def _options(made: Candidate, model: str) -> str:
+    """Return the options of the fit that made it."""
     dataset, plan = made.gathered.dataset, made.fitted.plan
-    name = dataset.root.name if dataset.root else "DATA"
-    model = f"{Path(name).stem or name}.headstart"
-    how = ""
+    given: dict[str, object] = {}
+    if dataset.target != "label":
+        given["--target"] = dataset.target
     if made.tuned is not None:
-        how = f" --plan {model}.run/{plan['strategy']}/plan.json"
-    elif made.gathered.cut:
-        how = " --strategy cut-early"
-    elif made.card.name != modality(dataset.modality).default_backbone:
-        how = f" --backbone {made.card.name}"
+        given["--plan"] = shlex.quote(f"{model}.run/{plan['strategy']}/plan.json")
+    else:
+        if made.gathered.cut:
+            given["--strategy"] = "cut-early"
+        elif made.card.name != modality(dataset.modality).default_backbone:
+            given["--backbone"] = made.card.name
+        given |= {"--head": plan["head"]} if plan["head"] in ("mlp", "centroid") else {}
+        given |= {"--class-weight": plan["class_weight"]} if plan["class_weight"] else {}
+    given |= {"--folds": plan["folds"]} if plan.get("folds") else {}
+    given |= {"--seed": plan["seed"]} if plan["seed"] else {}
     if getattr(made.card.preprocess, "email", False):
-        how += " --email"
-    steps = (f"fit {name} -o {model}{how}", f"evaluate {model} {name}", f"predict {model} NEW_FILES")
-    return "\n".join(f"headstart {step}" for step in steps)
+        given["--email"] = ""
+    return " ".join(f"{option} {value}".rstrip() for option, value in given.items())

@@ -22,6 +22,7 @@ from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Evaluation, compare
 from headstart.evaluation.distillation import Distilled
 from headstart.fitting.arranging import Arrangement, arrange, duplicates
+from headstart.fitting.describing import commands
 from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
 from headstart.fitting.footprints import footprints
 from headstart.fitting.gathering import Gathered, gather
@@ -62,6 +63,21 @@ class Pupil:
     engine: str
     seed: int
     offline: bool
+
+    def options(self) -> str:
+        """Return what was asked for as options of `headstart distill`."""
+        given = {
+            "--student": self.backbone,
+            "--cut": self.cut,
+            "--size": self.size,
+            "--strategy": self.strategy,
+            "--temperature": f"{self.temperature:g}",
+            "--alpha": f"{self.alpha:g}",
+            "--epochs": self.epochs,
+            "--minutes": self.minutes,
+            "--seed": self.seed or None,
+        }
+        return " ".join(f"{option} {value}" for option, value in given.items() if value is not None)
 
 
 def distill(
@@ -187,7 +203,7 @@ def distill(
     taught = everything.facts[len(floor.gathered.dataset) :]
     model.data["unlabelled"] = len(taught)
     model.data["seen"] = sorted({*model.data["seen"], *(facts.digest[:SEEN_DIGITS] for facts in taught)})
-    return _reported(model, teacher, floor, made, logits, len(taught), say)
+    return _reported(model, teacher, pupil, floor, made, logits, len(taught), say)
 
 
 def _check(pupil: Pupil) -> None:
@@ -319,6 +335,7 @@ def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: Feature
 def _reported(
     model: Model,
     teacher: Model,
+    pupil: Pupil,
     floor: Candidate,
     made: Candidate,
     logits: NDArray[np.float32],
@@ -353,7 +370,8 @@ def _reported(
     say(found.words)
     if isinstance(model.report, Report):
         content = model.report.content
-        again = content.commands.replace("headstart fit", "headstart distill TEACHER", 1)
+        more = " --unlabelled MORE" if unlabelled else ""
+        again = commands(made, "distill TEACHER", pupil.options() + more)
         content = replace(content, distilled=found, commands=again)
         model.report = replace(model.report, content=content)
     return model

@@ -279,6 +279,7 @@ def measure(
         row_bytes=_row_bytes(network),
         val=len(arrangement.val),
         mirrored=lost_when_mirrored(dataset, last, labelled, network.card, choice, store, seed=seed),
+        target=labelled.target,
     )
     return evidence, cost
 
