@@ -74,7 +74,14 @@ class NeighbourGraph:
         """Return the graph of some items: links with all others are cut."""
         return NeighbourGraph(self.links[items][:, items].tocsr())
 
-    def spread(self, known: Places, y: NDArray[np.int64], classes: int, stay: float = STAY) -> Floats:
+    def spread(
+        self,
+        known: Places,
+        y: NDArray[np.int64],
+        classes: int,
+        stay: float = STAY,
+        share: Floats | None = None,
+    ) -> Floats:
         """Let labels spread until nothing changes: solves (I − α D^-½ W D^-½) F = Y.
 
         Args:
@@ -82,6 +89,7 @@ class NeighbourGraph:
             y: Their classes, int [k].
             classes: Number of classes, int.
             stay: α, from 0 (labels stay where they are) to below 1. Defaults to 0.95.
+            share: How frequent each class is, float64 [classes]. Defaults to None: as among the known items.
 
         Returns:
             How much of each class arrives at each item, float64 [items, classes], at least 0. An item that no
@@ -111,7 +119,7 @@ class NeighbourGraph:
             start[known[y == label]] = 1 / np.sum(y == label)
             found[:, label], _ = cg(system, start, rtol=_TOLERANCE, maxiter=_STEPS)
         found = np.maximum(found, 0)
-        share = np.bincount(y, minlength=classes) / len(y)
+        share = np.bincount(y, minlength=classes) / len(y) if share is None else share
         mass = found.sum(0)
         return found * np.where(mass > 0, share / np.maximum(mass, 1e-300), 0)
 
@@ -191,11 +199,15 @@ def _hidden(
 ) -> Floats:
     """Return what arrives at each known item when its own label, and those of its fold, are hidden."""
     found = np.zeros((len(known), classes))
-    fold = np.random.default_rng(seed).permutation(len(known)) % _FOLDS
+    # Of each class its share, and classes count as without hiding: else what is hidden would seem rarer.
+    order = np.random.default_rng(seed).permutation(len(known))
+    fold = np.empty(len(known), np.int64)
+    fold[order[np.argsort(y[order], kind="stable")]] = np.arange(len(known)) % _FOLDS
+    share = np.bincount(y, minlength=classes) / len(y)
     for number in range(min(_FOLDS, len(known))):
         shown, hidden = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if len(shown):
-            found[hidden] = graph.spread(known[shown], y[shown], classes, stay)[known[hidden]]
+            found[hidden] = graph.spread(known[shown], y[shown], classes, stay, share)[known[hidden]]
     return found
 
 
