@@ -8,6 +8,7 @@ import typer
 
 from headstart import __version__
 from headstart.cli import (
+    adapt,
     backbones,
     cache,
     cluster,
@@ -68,6 +69,7 @@ for command in (
     summarize,
     export,
     distill,
+    adapt,
     diagnose,
     demo,
     doctor,

@@ -37,14 +37,13 @@ class Tried:
 
     Args:
         name: What it is called, str.
-        score: The accuracy on the target that it promises, judged without a label of the target, float; None
-            where it was not a candidate.
+        score: How much its answers tell about the target's items, judged without labels, float in nats.
         accuracy: The accuracy on the target's labels, float, only shown. Defaults to None: none are known.
         kept: Whether it was chosen. Defaults to False.
     """
 
     name: str
-    score: float | None
+    score: float
     accuracy: float | None = None
     kept: bool = False
 
@@ -76,8 +75,9 @@ class Adaptation(Shown):
         items: How many the source and the target have, (int, int).
         taught: How many labels of the target were learned from, int.
         tried: The methods, in order; one of them is kept.
-        why: Why it was kept, a sentence.
-        scored: How the methods were judged without labels, a sentence.
+        why: Why it was kept, the beginning of a sentence.
+        scored: How the methods were judged without labels, in sentences.
+        most: The largest score that is possible, float.
         distance: Proxy A-distance of the domains before and after, (float, float); None where there are no
             features, or where the kept method leaves them as they are.
         evaluation: Of the kept method on the target's labels, only shown. Defaults to None: none are known.
@@ -93,6 +93,7 @@ class Adaptation(Shown):
     tried: Sequence[Tried]
     why: str
     scored: str
+    most: float
     distance: tuple[float | None, float | None]
     evaluation: Evaluation | None = None
     facts: Sequence[tuple[str, str]] = ()
@@ -113,10 +114,7 @@ class Adaptation(Shown):
     def headline(self) -> str:
         """The result in a sentence or two."""
         kept, floor, target = self.kept, self.floor, self.names[1]
-        if kept is floor:
-            first = f"Source only was kept, because {self.why}"
-        else:
-            first = f"{kept.name[0].upper()}{kept.name[1:]} was kept, because {self.why}"
+        first = f"{_sentence(self.why)}."
         if kept.accuracy is None or floor.accuracy is None:
             return f"{first} No label of {target} was looked at."
         count = 0 if self.evaluation is None else len(self.evaluation.y)
@@ -136,7 +134,7 @@ class Adaptation(Shown):
             "method": self.kept.name,
             "why": self.why,
             "methods": [
-                {"name": each.name, "score": each.score, "target_accuracy_shown_only": each.accuracy}
+                {"name": each.name, "nats": each.score, "target_accuracy_shown_only": each.accuracy}
                 for each in self.tried
             ],
             "a_distance": dict(zip(("before", "after"), self.distance, strict=True)),
@@ -162,13 +160,18 @@ class Adaptation(Shown):
 Section = tuple[str, list[Markup]]
 
 
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
 def _cards(found: Adaptation) -> Markup:
     kept, floor = found.kept, found.floor
     chosen = "source only" if kept is floor else kept.name
-    values = [("Kept", chosen, f"of {sum(each.score is not None for each in found.tried)} candidates")]
-    if kept.score is not None:
-        against = "" if floor.score is None or kept is floor else f"source only: {percent(floor.score)}"
-        values.append(("Label-free estimate", percent(kept.score), against))
+    against = "nats" if kept is floor else f"nats; source only: {floor.score:.3f}"
+    values = [
+        ("Kept", chosen, f"of {len(found.tried)} candidates"),
+        ("Told about the target", f"{kept.score:.3f}", against),
+    ]
     if kept.accuracy is not None:
         against = "only shown"
         if floor.accuracy is not None and kept is not floor:
@@ -189,12 +192,12 @@ def _methods(found: Adaptation) -> Section:
 
     def row(each: Tried) -> list[Cell]:
         name = fragment("<strong>{}</strong> (kept)", each.name) if each.kept else each.name
-        cells: list[Cell] = [name, None if each.score is None else bar(each.score, percent(each.score))]
+        cells: list[Cell] = [name, bar(each.score / found.most, f"{each.score:.3f}")]
         if with_labels:
             cells.append(None if each.accuracy is None else bar(each.accuracy, percent(each.accuracy)))
         return cells
 
-    columns = ["method", "label-free estimate (chosen by this)"]
+    columns = ["method", "told about the target, nats (chosen by this)"]
     columns += ["right on the target (only shown)"] if with_labels else []
     words = [paragraph(found.scored)]
     if found.taught:
@@ -220,8 +223,7 @@ def _distance(found: Adaptation) -> Section | None:
         "guessing, 2 always right."
     )
     if after is None:
-        second = f"{found.kept.name[0].upper()}{found.kept.name[1:]} leaves the features as they are: it "
-        second += "changes what is concluded from them."
+        second = f"{_sentence(found.kept.name)} leaves the features as they are."
     else:
         second = f"On what {found.kept.name} makes of them it is {after:.2f}."
     size = {"before": before} | ({} if after is None else {"after": after})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import batched
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +99,8 @@ def recompute(network: nn.Module, batches: Iterable[NDArray[np.uint8]]) -> None:
 
 def _pixels(items: Sequence[Item], spec: Preprocess) -> Iterator[NDArray[np.uint8]]:
     reader = modality("image")
-    rows = (row for item in items for row in reader.inputs(item.source, spec, "torch"))
-    for batch in batched(rows, _BATCH):
-        if len(batch) > 1:
-            yield np.stack(batch)
+    for start in range(0, len(items), _BATCH):
+        part = items[start : start + _BATCH]
+        rows = [row for item in part for row in reader.inputs(item.source, spec, "torch")]
+        if len(rows) > 1:  # one picture has no spread of its own where a grid is one place
+            yield np.stack(rows)

@@ -20,7 +20,7 @@ from headstart.engines.openvino_engine import openvino_key
 from headstart.errors import DataError, OptionError
 from headstart.fitting.arranging import duplicates
 from headstart.fitting.gathering import Gathered
-from headstart.fitting.views import texts_of
+from headstart.fitting.views import OfMember, texts_of
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.text.terms import TermsNetwork
@@ -34,20 +34,6 @@ Positions = NDArray[np.int64]
 Data = Dataset | Path | str | Sequence[Path | str]
 UNKNOWN = -1
 _LISTED = 8
-
-
-@dataclass(frozen=True)
-class OfMember(Labelled):
-    """What one network of a model says about items of both domains.
-
-    Args:
-        features: Its features, Features.
-        y: Class of each item, int [items].
-        classes: Number of classes, int.
-        member: The network, Member.
-    """
-
-    member: Member | None = None
 
 
 @dataclass(frozen=True)
