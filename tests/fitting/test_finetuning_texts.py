@@ -110,6 +110,21 @@ def test_tuning_tries_plans_for_texts(toy_text: ToyText, folder_of_texts: Path, 
     assert "pixels" not in found.plan.words()
 
 
+def test_a_head_learns_from_texts_of_one_passage(
+    toy_text: ToyText, folder_of_texts: Path, tmp_path: Path
+) -> None:
+    teacher = fit(folder_of_texts, precision="fp32")
+    said: list[str] = []
+    student = distill(teacher, folder_of_texts, strategy="freeze-all", epochs=3, say=said.append)
+    assert any("The teacher had learned from" in line for line in said)
+    text = [written("good", 901)]
+    np.testing.assert_allclose(
+        hs.load(student.save(tmp_path / "small.headstart")).predict_proba(text),
+        student.predict_proba(text),
+        atol=1e-6,
+    )
+
+
 def test_a_student_without_a_network_is_refused(
     toy_text: ToyText, folder_of_texts: Path, model: hs.Model
 ) -> None:

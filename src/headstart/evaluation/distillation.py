@@ -59,13 +59,18 @@ class Distilled:
 
     @property
     def words(self) -> str:
-        """The result in one sentence."""
+        """The result in one sentence, or in two where the comparison is not fair."""
         teacher, student = self.footprints
         theirs, own = (f"{100 * share:.1f}\u00a0%" for share in self.comparison.accuracy)
+        unfair = (
+            f" The teacher had learned from {self.seen:,} of them: its accuracy is too optimistic here."
+            if self.seen
+            else ""
+        )
         return (
             f"The student is {_times(teacher.megabytes / student.megabytes, 'smaller', 'larger')} and "
             f"{_times(teacher.milliseconds / student.milliseconds, 'faster', 'slower')} than its teacher: "
-            f"{own} right against {theirs} on {self.comparison.items:,} {self.split} items."
+            f"{own} right against {theirs} on {self.comparison.items:,} {self.split} items.{unfair}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -115,11 +120,6 @@ def distillation_section(found: Distilled | None) -> tuple[str, list[Markup]] | 
     ]
     if found.unlabelled:
         notes.append(f"The student also learned from {found.unlabelled:,} items without a label.")
-    if found.seen:
-        notes.append(
-            f"The teacher had learned from {found.seen:,} of these {found.comparison.items:,} items: its "
-            "accuracy is too optimistic here."
-        )
     parts = [paragraph(found.words), _picture(found, figures), figures, *map(paragraph, notes)]
     if found.trial.run is not None:
         parts += [Markup("<h3>How the student was trained</h3>"), training_curves(found.trial.run)]

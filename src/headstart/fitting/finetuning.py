@@ -30,7 +30,7 @@ from headstart.training.plan import HEAD, Phase, Plan
 from headstart.training.tokens import PLAIN, Passages, TokenInputs
 from headstart.transfer.boundary import BoundaryInputs, boundary_inputs
 from headstart.transfer.heads import Head
-from headstart.transfer.passes import extract, space_of
+from headstart.transfer.passes import extract
 from headstart.transfer.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -280,7 +280,8 @@ def _phase_inputs(
 
     def inputs(phase: Phase) -> Inputs:
         if not phase.trainable and phase.augment is None and gathered.features.one_row_each:
-            return _known_features(gathered, store)
+            # What was gathered is all that a head in front of a frozen network needs.
+            return BoundaryInputs(HEAD, (gathered.card.features,), [gathered.features.X])
         kept = [name for name in backbone.card.blocks if name not in phase.trainable]
         text = isinstance(backbone.card.preprocess, Tokens)
         anew = bool(phase.trainable) if text else phase.augment is not None
@@ -323,13 +324,6 @@ def _check_for_texts(plan: Plan) -> None:
     if distorted or plan.settings.mixup > 0 or plan.settings.cutmix > 0:
         fix = "leave augment, mixup and cutmix out: another passage in each epoch is what texts have"
         raise OptionError("a plan for texts", "one that distorts or blends pictures", fix)
-
-
-def _known_features(gathered: Gathered, store: FeatureStore) -> Inputs:
-    """Return the features that were gathered: all that a head in front of a frozen network needs."""
-    space = store.space(space_of(gathered.card, gathered.engine))
-    rows = store.rows(space, [facts.digest for facts in gathered.facts])
-    return BoundaryInputs(HEAD, (gathered.card.features,), [rows])
 
 
 def _answer(
