@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from headstart.fitting.distilling import distill as distill
     from headstart.fitting.ensembles import ensemble as ensemble
     from headstart.fitting.ensembles import fit_ensemble as fit_ensemble
+    from headstart.fitting.matching import match as match
     from headstart.fitting.tasks import fit_tasks as fit_tasks
     from headstart.fitting.zero_shot import zero_shot as zero_shot
     from headstart.images.augmentation import Augmentation as Augmentation
@@ -87,6 +88,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "fit_ensemble": ("headstart.fitting.ensembles", "fit_ensemble"),
     "fit_tasks": ("headstart.fitting.tasks", "fit_tasks"),
     "load": ("headstart.artefact", "load"),
+    "match": ("headstart.fitting.matching", "match"),
     "open_index": ("headstart.searching", "open_index"),
     "plan": ("headstart.fitting", "plan"),
     "rank_backbones": ("headstart.fitting", "rank_backbones"),
@@ -127,6 +129,7 @@ __all__ = [
     "fit_ensemble",
     "fit_tasks",
     "load",
+    "match",
     "open_index",
     "plan",
     "rank_backbones",

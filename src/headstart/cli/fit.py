@@ -116,7 +116,8 @@ def run(
 
         return fit_by_names(
             data, output, labels, zero_shot, report, json,
-            modality=modality, backbone=backbone, engine=engine, precision=precision, seed=seed, offline=offline,
+            modality=modality, backbone=backbone, engine=engine, precision=precision,
+            seed=seed, offline=offline,
             path_column=path_column, text_column=text_column, label_column=label_column,
             group_column=group_column, fold_column=fold_column,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from headstart.fitting.gathering import NO_ENGINE
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval
 from headstart.transfer.heads import Head
-from headstart.transfer.shots.means import MEANS
+from headstart.transfer.shots.choices import MEANS, ONE_SCALE
 from headstart.transfer.source_head import SOURCE
 
 if TYPE_CHECKING:
@@ -89,9 +89,16 @@ def _head(fitted: Fitted) -> str:
         return kind_of(fitted)
     if "views" in fitted.plan or "stack" in fitted.losses:
         each = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
-        return f"{kind_of(fitted)} (log loss over folds: {each})"
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in fitted.plan.get("views", {}).items())
+        weighed = f"weights: {weights}; " if weights else ""
+        return f"{kind_of(fitted)} ({weighed}log loss over folds: {each})"
     by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
-    started = {None: "initialised from zero", MEANS: "the nearest class mean", SOURCE: str(fitted.start)}
+    started = {
+        None: "initialised from zero",
+        MEANS: "the nearest class mean",
+        ONE_SCALE: "with all features on one scale",
+        SOURCE: str(fitted.start),
+    }
     chosen = started[fitted.plan.get("head_start")]
     return f"{kind_of(fitted)}, {chosen} (log loss over folds: {by_loss})"
 
@@ -127,15 +134,25 @@ def plan_in_words(made: Candidate) -> str:
     if _reads_features(fitted):
         found = (
             f"{_kept(made)} of {card.name} stay frozen: it is used as it was learned from "
-            f"{card.training_data}. Only a {kind_of(fitted)} head is fitted, on {count}"
+            f"{card.training_data}. Only {_heads(fitted)} fitted, on {count}"
         )
     else:
-        found = f"No pretrained network answers: {kind_of(fitted)} is fitted from the start, on {count}"
+        found = f"No pretrained network answers: {_heads(fitted)} fitted from the start, on {count}"
     if len(arrangement.val):
         train, val = len(arrangement.train), len(arrangement.val)
         return f"{found}: chosen on {train:,}, checked on {val:,}, then fitted on both."
     folds = len(np.unique(fitted.selection.folds))
     return f"{found}; its quality was estimated by {folds}-fold cross-validation."
+
+
+def _heads(fitted: Fitted) -> str:
+    """Return what was fitted as the beginning of a clause: "a linear head is"."""
+    views = list(fitted.plan.get("views", ()))
+    if len(views) > 1:
+        return f"linear heads on {' and '.join(views)} are"
+    if views:
+        return f"a linear head on {views[0]} is"
+    return f"a {kind_of(fitted)} head is" if _reads_features(fitted) else f"{kind_of(fitted)} is"
 
 
 def _kept(made: Candidate) -> str:

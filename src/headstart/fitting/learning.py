@@ -20,6 +20,8 @@ from headstart.fitting.views import Answers, AtBlock, view_plan
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, select
+from headstart.transfer.shots.choices import MEANS, ONE_SCALE, OneScale, few_choices
+from headstart.transfer.shots.means import ClassMeans
 from headstart.transfer.source_head import (
     SOURCE,
     SourceStart,
@@ -97,7 +99,10 @@ def learn(
     """Choose, check and fit the head on cached features, or on the best of several views of the items."""
     data = arrangement.data
     require_variety(data.take(arrangement.train))
-    choose = partial(select_view, views) if views else partial(select_start, start_choices(data, start))
+    choices = start_choices(data, start)
+    if kind == "linear" and not views:
+        choices = few_choices(data, start, data.take(arrangement.train))
+    choose = partial(select_view, views) if views else partial(select_start, choices)
     checked: AnyHead | None = None
     evaluations: dict[str, AnyEvaluation] = {}
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
@@ -131,6 +136,8 @@ def learn(
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
     if isinstance(data, Started):
         plan["head_start"] = SOURCE
+    elif isinstance(data, ClassMeans | OneScale):
+        plan["head_start"] = MEANS if isinstance(data, ClassMeans) else ONE_SCALE
     plan |= view_plan(data)
     beside = () if checked is None else _beside(data, checked, head)
     on_train = checked if isinstance(checked, Head) and _own(data, gathered.card.blocks[-1]) else None

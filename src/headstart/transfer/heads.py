@@ -141,6 +141,7 @@ def fit_head(
     class_weight: str | None = None,
     weight: NDArray[np.floating] | None = None,
     seed: int = 0,
+    standardise: bool = True,
 ) -> Head:
     """Fit a head on feature rows.
 
@@ -156,6 +157,7 @@ def fit_head(
         class_weight: "balanced" weighs classes inversely to their number. Defaults to None.
         weight: How much each row counts, float [n], at least 0. Defaults to None: all the same.
         seed: For the MLP's start and batches, int. Defaults to 0.
+        standardise: Whether each feature is brought to the same mean and spread first. Defaults to True.
 
     Returns:
         The head, reading raw features.
@@ -166,7 +168,7 @@ def fit_head(
     References:
         Nearest class mean: Mensink et al., "Distance-based image classification", PAMI 2013.
     """
-    scaler = Scaler.of(rows)
+    scaler = Scaler.of(rows) if standardise else Scaler(np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
     present, compact = np.unique(y, return_inverse=True)
     if len(present) == 1:  # a fold that holds out all items of the other classes: this one always wins
         nothing = np.zeros((rows.shape[1], 1), np.float32), np.zeros(1, np.float32)

@@ -218,8 +218,9 @@ def select_start(
         for name, data in choices.items()
     }
     if len(found) == 1:
-        return choices[ZERO], found[ZERO], {}
-    losses = {name: min(selection.losses.values()) for name, selection in found.items()}
+        ((only, selection),) = found.items()
+        return choices[only], selection, {}
+    losses = {name: choices[name].take(items).loss(selection.logits) for name, selection in found.items()}
     best = min(losses, key=lambda name: losses[name])
     return choices[best], found[best], losses
 

@@ -65,4 +65,5 @@ def kinds(
 
 
 def _standard(values: Floats) -> Floats:
-    return (values - values.mean()) / max(float(values.std()), 1e-12)
+    found: Floats = (values - values.mean()) / max(float(values.std()), 1e-12)
+    return found
