@@ -3,9 +3,8 @@
     python benchmarks/domains.py --state pairs.json
 
 The source has 1,300 labelled reviews, the target its own 1,350 or so without labels. Accuracy is that on the
-target's reviews; held-out is that on 300 more, which no method has seen. Books, dvd, electronics and kitchen
-were not looked at when defaults were chosen: ten pairs of the other ten sorts were used for that (--calibrate).
-A run that is stopped goes on where it was.
+target's reviews; held-out is that on 300 more, which no method has seen. Defaults were chosen on ten pairs of
+ten other sorts (--calibrate). A run that is stopped goes on where it was.
 """
 
 from __future__ import annotations

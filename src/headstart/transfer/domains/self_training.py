@@ -110,7 +110,7 @@ def matched(probabilities: Floats, prior: Floats) -> Floats:
     """
     said = np.maximum(probabilities, 1e-12)
     for _ in range(200):
-        off = prior / said.mean(0)
+        off = prior / np.maximum(said.mean(0), 1e-12)
         said = said * off
         said /= said.sum(1, keepdims=True)
         if np.abs(off[prior > 0] - 1).max() < 1e-4:
