@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def _train(
     from torch import nn
     from torch.nn import functional
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         trunk = nn.Sequential(nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Dropout(_DROPOUT))
         tasks = nn.ModuleList(nn.Linear(hidden, count) for count in classes)
@@ -104,6 +105,19 @@ def _train(
         share = torch.exp(-doubt.detach())
         weights: list[float] = (share / share.mean()).tolist()
     return _layer(trunk[0]), [_layer(each) for each in tasks], weights
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: these matrices are too small to share, and threads that wait keep cores busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _layer(linear: Any) -> Layer:
