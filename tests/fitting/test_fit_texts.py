@@ -54,6 +54,18 @@ def test_by_default_meaning_and_words_answer_together(model: hs.Model) -> None:
     assert isinstance(model.front_ends[1].preprocess, Verbatim)
 
 
+def test_the_report_says_what_was_stacked_and_how_much_each_part_counts(model: hs.Model) -> None:
+    assert isinstance(model.report, Report)
+    content, views = model.report.content, model.plan["views"]
+    depth = model.members[0].backbone.blocks[-1]
+    assert model.plan["cut"] == depth
+    facts = dict(content.facts)
+    assert f"from block {depth};" in facts["Features"]
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in views.items())
+    assert f"weights: {weights};" in facts["Head"]
+    assert f"Only linear heads on features of {depth} and terms are fitted, on" in content.plan
+
+
 def test_saved_and_loaded(model: hs.Model, saved: Path, folder_of_texts: Path, tmp_path: Path) -> None:
     again = round_trip(model, tmp_path)
     assert answered(again) == ANSWERS

@@ -126,7 +126,7 @@ def test_a_stacks_weights_are_folded_into_its_heads(found: Gathered) -> None:
     members = members_of(stack, head, found.card, no_network)
     said = [members[0].head.logits(at.features.X), members[1].head.logits(terms.logits(head.heads[1]))]
     np.testing.assert_allclose(said[0] + said[1], stack.logits(head), rtol=1e-4, atol=1e-5)
-    assert view_plan(stack) == {"views": {"features of layer3": 2.0, "terms": 0.5}}
+    assert view_plan(stack) == {"cut": "layer3", "views": {"features of layer3": 2.0, "terms": 0.5}}
     assert view_plan(at) == {"cut": "layer3"}
     without = members_of(stack, StackedHead(head.heads, (2.0, 0.0)), found.card, no_network)
     assert [member.network for member in without] == [Path("layer3.xml")]

@@ -163,8 +163,9 @@ def views_of(
 def view_plan(view: Labelled) -> dict[str, Any]:
     """Return what a plan says about the view that was chosen, a JSON object."""
     if isinstance(view, Stacked):
-        pairs = zip(view.views, view.weights, strict=True)
-        return {"views": {_name(each): round(weight, 4) for each, weight in pairs if weight > 0}}
+        used = [(each, weight) for each, weight in zip(view.views, view.weights, strict=True) if weight > 0]
+        cut = {key: name for each, _ in used for key, name in view_plan(each).items()}
+        return {**cut, "views": {_name(each): round(weight, 4) for each, weight in used}}
     if isinstance(view, Spread) and view.pool is not None:
         return {"unlabelled": len(view.pool.features)}
     return {"cut": view.block} if isinstance(view, AtBlock) else {}
