@@ -49,13 +49,13 @@ def main() -> None:
         for draw in range(options.draws):
             found.append(one_draw(rows, y, split, options.pool, draw))
             tell(f"draw {draw}: {found[-1]}")
+            record(
+                "propagation",
+                {"backbone": options.backbone, "pool": options.pool, "draw": draw, **found[-1]},
+                ("scikit-learn", "scipy"),
+            )
     mean = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     gap = 100 * (mean["10 %"] - mean["1 % and unlabelled"])
-    record(
-        "propagation",
-        {"backbone": options.backbone, "pool": options.pool, "draws": options.draws, **mean, "gap": gap},
-        ("scikit-learn", "scipy"),
-    )
     rows_shown: list[tuple[object, ...]] = [("labels", "test accuracy")]
     rows_shown += [(name, mean[name]) for name in ("1 %", "1 % and unlabelled", "10 %")]
     table("CIFAR-10, mean over the draws", rows_shown)

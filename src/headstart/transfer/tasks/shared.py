@@ -109,7 +109,7 @@ def _train(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: these matrices are too small to share, and threads that wait keep cores busy."""
+    """Keep torch to one thread: these matrices are too small to share, and waiting threads keep cores busy."""
     import torch
 
     threads = torch.get_num_threads()
