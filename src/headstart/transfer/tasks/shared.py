@@ -109,7 +109,7 @@ def _train(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: these matrices are too small to share, and waiting threads keep cores busy."""
+    """Keep torch to one thread: the matrices are too small to share; threads that wait keep cores busy."""
     import torch
 
     threads = torch.get_num_threads()

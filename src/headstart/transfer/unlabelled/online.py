@@ -56,7 +56,7 @@ class OnlineHead:
         self._weights = np.asarray(np.vstack([unscaled, offset]), np.float64)
         x = self._rows(np.asarray(rows, np.float32))
         precision = _CURVATURE * (x.T @ x) + np.eye(x.shape[1]) / strength
-        self._covariance: Floats = np.linalg.inv(precision)
+        self._covariance = np.asarray(np.linalg.inv(precision), np.float64)
 
     def update(self, row: NDArray[np.floating], y: int) -> None:
         """Learn from one item.
