@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from headstart.artefact import Model, load
 from headstart.data.items import Item
 from headstart.fitting.adapting_norms import FEWEST, norms_of, recompute, with_norms_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = hs.Plan("freeze-all", "efficientnet_lite0", "stage4", 64)
 
 
@@ -85,9 +85,6 @@ def test_a_member_gets_a_network_of_its_own(model: Model, night: list[Item]) -> 
     assert new.weights is not None
     assert new.backbone.digest != old.backbone.digest
     assert (new.backbone.blocks, new.backbone.preprocess) == (old.backbone.blocks, old.backbone.preprocess)
-    again = with_norms_of(old, night, seed=0, offline=True)
-    assert again is not None
-    assert again.backbone.digest == new.backbone.digest
     assert with_norms_of(old, night[: FEWEST - 1], seed=0, offline=True) is None
     # The network that others use is as it was.
     assert norms_of(model.torch_network(offline=True))[0].running_mean is not None
@@ -127,6 +124,3 @@ def test_it_is_a_candidate_where_there_is_batch_norm(model: Model, source: Path,
     made = hs.adapt(model, target, source, methods=["AdaBN"])
     names = {each.name for each in made.report.tried}  # type: ignore[union-attr]
     assert names == {"source only", "AdaBN"}
-    few = hs.data.Dataset(tuple(replace(item, label=None) for item in night[:12]), "image")
-    made = hs.adapt(model, few, source, methods=["AdaBN"])
-    assert {each.name for each in made.report.tried} == {"source only"}  # type: ignore[union-attr]

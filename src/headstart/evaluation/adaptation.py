@@ -243,8 +243,9 @@ def _maps(found: Adaptation) -> Section | None:
     whose = "their own labels" if found.evaluation is not None else "the adapted model's answers"
     parts = [
         paragraph(
-            f"Each dot is one of the {found.noun}: left coloured by domain, right by class (of the target "
-            f"{whose}). Near dots look alike to the network (t-SNE).",
+            f"Each dot is one of the {found.noun}: left coloured by domain (blue {found.names[0]}, orange "
+            f"{found.names[1]}), right by class (of the target {whose}). Near dots look alike to the network "
+            "(t-SNE).",
             quiet=True,
         )
     ]
@@ -254,21 +255,21 @@ def _maps(found: Adaptation) -> Section | None:
             parts += [
                 fragment("<h3>{}</h3>", title),
                 side_by_side(
-                    _map(points, places.domains, f"{title}, by domain"),
-                    _map(points, places.labels, f"{title}, by class"),
+                    _map(points, places.domains, f"{title}, by domain", named=False),
+                    _map(points, places.labels, f"{title}, by class", named=True),
                 ),
             ]
     return "Map of both domains", parts
 
 
-def _map(points: Points, tags: Sequence[str], what: str) -> Markup:
+def _map(points: Points, tags: Sequence[str], what: str, *, named: bool) -> Markup:
     names = sorted(set(tags))
     rows: list[list[Cell]] = []
     for name in names:
         own = points[np.array(tags) == name]
         rows.append([name, len(own), *(round(float(x), 1) for x in np.median(own, axis=0))])
     listed = table(["colour", "dots", "middle across", "middle up"], rows)
-    return draw(points, tags, "t-SNE", f"{what}.", listed, named=True)
+    return draw(points, tags, "t-SNE", f"{what}.", listed, named=named)
 
 
 def _shown(found: Adaptation) -> list[Callable[[Adaptation], Section | None]]:

@@ -20,8 +20,8 @@ from headstart.modalities import modality
 if TYPE_CHECKING:
     from torch import nn
 
-FEWEST, _MOST = 32, 1_000
-"""Pictures: fewer give no statistics to rely on, and more hardly change them."""
+FEWEST, _MOST = 32, 256
+"""Pictures: fewer give no statistics to rely on; more hardly change what has many places in each."""
 _BATCH = 32
 
 
@@ -33,7 +33,7 @@ def with_norms_of(member: Member, items: Sequence[Item], *, seed: int, offline: 
     Args:
         member: A member of a model.
         items: The target's, all readable.
-        seed: Of many items 1,000 are drawn, int.
+        seed: Of many items 256 are drawn, int.
         offline: Whether to stay off the network.
 
     Returns:
