@@ -23,7 +23,8 @@ from headstart.transfer.stacking import Stacked, StackedHead
 from headstart.transfer.terms import Terms
 
 QUICK: list[Method] = [
-    replace(each, course=Course(steps=150)) if isinstance(each, Dann | Mcc) else each for each in METHODS
+    replace(each, course=Course(hidden=64, steps=80)) if isinstance(each, Dann | Mcc) else each
+    for each in METHODS
 ]
 GOOD = ("good film", "nice story", "good and nice", "lovely film")
 BAD = ("bad film", "poor story", "bad and poor", "awful film")

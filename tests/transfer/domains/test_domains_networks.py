@@ -75,11 +75,11 @@ def test_confusion_is_the_paper_s_formula(classes: int, seed: int) -> None:
 
 
 def test_dann_follows_moons_that_turned() -> None:
-    domains, truth = turned_moons(35)
-    course = Course(hidden=32, steps=1500)
+    domains, truth = turned_moons(30)
+    course = Course(hidden=64, steps=800, rate=0.2, decay=0.0)
     plain = accuracy(domains, Dann(0.0, course).fit(domains, 1.0, 0), truth)
     found = accuracy(domains, Dann(1.0, course).fit(domains, 1.0, 0), truth)
-    assert found > plain + 0.03
+    assert found > plain + 0.05
     assert found > accuracy(domains, SourceOnly().fit(domains, 1.0, 0), truth)
 
 
@@ -88,7 +88,7 @@ def test_dann_makes_domains_hard_to_tell_apart() -> None:
     rows = domains.data.features.X
 
     def distance(weight: float) -> float:
-        ((first, bias), _) = Dann(weight, Course(hidden=32, steps=500)).fit(domains, 1.0, 0).layers
+        ((first, bias), _) = Dann(weight, Course(hidden=32, steps=300)).fit(domains, 1.0, 0).layers
         hidden = np.maximum(rows @ first + bias, 0)
         return proxy_a_distance(hidden[domains.source], hidden[domains.target])
 
@@ -97,7 +97,7 @@ def test_dann_makes_domains_hard_to_tell_apart() -> None:
 
 def test_mcc_answers_more_surely_than_without() -> None:
     domains, truth = blobs(classes=3, shift=1.0)
-    course = Course(hidden=32, steps=300)
+    course = Course(hidden=32, steps=150)
 
     def unsure(weight: float) -> float:
         head = Mcc(weight, course=course).fit(domains, 1.0, 0)
