@@ -131,8 +131,10 @@ def fit_dense(domains: Domains, strength: float, seed: int, fit: FitDense) -> An
             return data.take(domains.labelled).fit("linear", strength, None, seed)
         return fit(domains, strength, seed)
     plain: Any = domains.source_view.fit("linear", strength, None, seed)
-    pairs = zip(data.views, data.chosen, strict=True)
-    heads = [fit_dense(domains.with_data(view), its, seed, fit) for view, its in pairs]
+    heads = []
+    for view, its, old in zip(data.views, data.chosen, plain.heads, strict=True):
+        same = not view.features.X.shape[1] and not len(domains.known)
+        heads.append(old if same else fit_dense(domains.with_data(view), its, seed, fit))
     return keeping_spread(domains, plain, heads)
 
 

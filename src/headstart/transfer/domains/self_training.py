@@ -26,8 +26,9 @@ class SelfTraining:
 
     As many items of each class are chosen as the source has in proportion: a model that takes nearly all of
     the target for one class would else only become surer of it. Of a stack with features the other views
-    learn (terms find the target's own words), taught by all together: features that learn from their own
-    answers were worse by cross-domain accuracy on reviews, terms were better by 1.7 points.
+    learn (terms find the target's own words), taught by all together, and the features stay: on eight pairs
+    of sorts of goods that gained 1.7 points and lost 0.9 on the worst; refitting the features as well gained
+    1.5 and lost 3.1.
 
     Args:
         rounds: How many, int. Defaults to 2.
