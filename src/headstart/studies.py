@@ -130,10 +130,12 @@ class Study(Shown):
     def table(self) -> Table:
         """Return the comparison as a table for the terminal."""
         from rich.markup import escape
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        columns = ("what", "accuracy", "95 % interval", self.source, "difference", "minutes")
-        found = Table(*columns, title=escape(self.title), caption=escape(self.protocol))
+        columns = ("accuracy", "95 % interval", self.source, "difference", "minutes")
+        found = Table(
+            Column("what", overflow="fold"), *columns, title=escape(self.title), caption=escape(self.protocol)
+        )
         for rung in self.rungs:
             found.add_row(*map(escape, self._cells(rung)))
         return found

@@ -46,6 +46,17 @@ def test_a_plan_says_what_its_probes_learned(
         assert f"probe: {words}" in capsys.readouterr().out
 
 
+def test_damaged_evidence_is_refused_in_words(
+    pattern_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    for depths in ([1], [{"block": "head"}], 7):
+        made = Plan("freeze-all", "efficientnet_lite0", "head", 224, evidence={"depths": depths})
+        file.write_text(json.dumps(made.to_json()))
+        assert cli.run(["plan", str(pattern_pictures), "--plan", str(file)]) == 2
+        assert "take the evidence out" in " ".join(capsys.readouterr().err.split())
+
+
 def test_backbones_are_ranked(pattern_pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = "efficientnet_lite0, efficientnet_lite0"
     assert cli.run(["plan", str(pattern_pictures), "--backbones", names, "--json"]) == 0

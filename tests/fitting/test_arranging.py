@@ -108,6 +108,20 @@ def test_a_class_only_in_test_is_said_to_be_unknown() -> None:
     assert any("No training item of c2" in note for note in found.notes)
 
 
+def test_a_class_that_validation_or_test_lacks_is_named() -> None:
+    split = ["train"] * 30 + ["val"] * 4 + ["test"] * 3
+    found = arranged([0, 1, 2] * 10 + [0, 1] * 2 + [0, 1, 2], split=split)
+    (said,) = [note for note in found.notes if "not checked" in note]
+    assert said.startswith("No validation item of c2:")
+    whole = arranged([0, 1] * 10)
+    assert not any("not checked" in note for note in whole.notes)
+
+
+def test_many_classes_that_are_not_checked_are_counted() -> None:
+    found = arranged([*range(20), *range(20), 0], split=["train"] * 40 + ["test"])
+    assert any("c1, c10, c11, c12, c13, c14, c15, c16 and 11 more" in note for note in found.notes)
+
+
 def test_the_digest_does_not_care_for_order_and_takes_mixed_splits() -> None:
     y, digests = [0, 0, 1, 1], ["a", "a", "b", "c"]
     items = labelled(y, split=["train", None, "test", None])

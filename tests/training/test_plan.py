@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -61,7 +62,7 @@ some_plans = st.builds(
     backbone=st.text(min_size=1, max_size=9),
     cut=st.sampled_from(BLOCKS),
     size=st.integers(8, 999),
-    phases=st.lists(phases(), max_size=3).map(tuple),
+    phases=st.lists(phases(), max_size=3, unique_by=lambda phase: phase.name).map(tuple),
     head=st.sampled_from(["linear", "mlp"]),
     settings=some_settings,
     seed=st.integers(-(2**40), 2**40),
@@ -96,6 +97,27 @@ def test_a_plan_with_a_wrong_part_is_refused_with_a_hint(plan: Plan, data: st.Da
         place[data.draw(st.sampled_from(["epoch", "lr", "Strategy", ""]))] = 1
     with pytest.raises(OptionError, match=r"to fix: .*headstart plan"):
         Plan.from_json(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("evidence", []),
+        ("evidence", {"reasons": 5}),
+        ("minutes", "x"),
+        ("minutes", -1),
+        ("minutes", math.inf),
+    ],
+)
+def test_what_only_informs_is_checked_too(name: str, value: Any) -> None:
+    with pytest.raises(OptionError, match=name if name == "minutes" else "evidence|reasons"):
+        Plan("freeze-all", "toy", "a", 32, **{name: value})
+
+
+def test_two_phases_of_one_name_are_refused() -> None:
+    phase = Phase("late", 1, {HEAD: 1e-3})
+    with pytest.raises(OptionError, match="names of their own"):
+        Plan("fine-tune-late", "toy", "a", 32, (phase, phase))
 
 
 @pytest.mark.parametrize("value", [None, [], "plan", 3, {}, {"phases": 3}])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headstart.cli import common
+from headstart.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,10 +109,18 @@ def _print(plan: Plan, console: Console) -> None:
         table = Table(
             "block", "width", f"probe: {what}", "LogME", "distance", title="what each depth is worth"
         )
-        for depth in depths:
-            distance = "" if depth["distance"] is None else f"{depth['distance']:.3f}"
-            accuracy = f"{depth['accuracy']:.1%} ± {depth['error']:.1%}"
-            table.add_row(depth["block"], str(depth["width"]), accuracy, f"{depth['logme']:.3f}", distance)
+        try:
+            for depth in depths:
+                distance = "" if depth["distance"] is None else f"{depth['distance']:.3f}"
+                accuracy = f"{depth['accuracy']:.1%} ± {depth['error']:.1%}"
+                table.add_row(
+                    depth["block"], str(depth["width"]), accuracy, f"{depth['logme']:.3f}", distance
+                )
+        except (KeyError, TypeError, ValueError) as error:
+            fix = "take the evidence out of the plan, or make a new one"
+            raise OptionError(
+                "what each depth is worth, as it was measured", repr(depths)[:60], fix
+            ) from error
         console.print(table)
 
 

@@ -203,4 +203,28 @@ def _notes(
     )
     if missing:
         notes.append(f"No training item of {', '.join(missing)}: the model never learned it.")
-    return notes
+    return notes + unchecked(dataset, splits)
+
+
+def unchecked(dataset: Dataset, splits: Sequence[str]) -> list[str]:
+    """Say which classes there is nothing to check with, in the splits that there are.
+
+    Args:
+        dataset: The items.
+        splits: Of each item, str.
+
+    Returns:
+        A sentence for val and for test, where a class has no item there.
+    """
+    found = []
+    for split, what in (("val", "validation"), ("test", "test")):
+        here = [item for item, its in zip(dataset, splits, strict=True) if its == split]
+        if (
+            absent := sorted(set(dataset.classes) - {tag for item in here for tag in item.tags})
+            if here
+            else []
+        ):
+            more = f" and {len(absent) - 8} more" if len(absent) > 8 else ""
+            named = ", ".join(absent[:8]) + more
+            found.append(f"No {what} item of {named}: how well the model knows it is not checked there.")
+    return found

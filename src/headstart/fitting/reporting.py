@@ -24,6 +24,7 @@ from headstart.evaluation.review import review_page
 from headstart.evaluation.sections import ReportInput
 from headstart.evaluation.trials import Trial
 from headstart.files import write_text
+from headstart.fitting.arranging import unchecked
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
 from headstart.fitting.views import members_of
 from headstart.modalities import modality
@@ -145,7 +146,8 @@ def build_model(
     model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
     model.report = _report(made, trials, seconds)
     say(model.report.headline)
-    for note in contamination(fitted, gathered.card):
+    absent = unchecked(gathered.dataset, arrangement.splits)
+    for note in (*absent, *contamination(fitted, gathered.card)):
         say(note)
     return model
 

@@ -253,6 +253,13 @@ class Plan:
         _check("a head: linear, mlp or centroid", self.head in ("linear", "mlp", "centroid"), self.head)
         _check("an input size of at least 8", _is_int(self.size) and self.size >= 8, self.size)
         _check("a seed, a whole number", _is_int(self.seed), self.seed)
+        names = [phase.name for phase in self.phases]
+        _check("phases with names of their own", len(set(names)) == len(names), names)
+        _check("evidence, an object", isinstance(self.evidence, Mapping), self.evidence)
+        reasons = self.evidence.get("reasons", [])
+        _check("reasons, a list of sentences", isinstance(reasons, list | tuple), reasons)
+        timed = self.minutes is None or (_is_number(self.minutes) and self.minutes >= 0)
+        _check("minutes, a number", timed, self.minutes)
 
     @property
     def changes_backbone(self) -> bool:
