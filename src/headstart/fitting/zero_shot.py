@@ -29,6 +29,7 @@ from headstart.progress import Say, quiet
 from headstart.text.pretrained import glove_6b_50d
 from headstart.transfer.calibration import Abstention, Calibration, Conformal
 from headstart.transfer.heads import Head, fit_head
+from headstart.transfer.names.clip import clip_directions, is_clip
 from headstart.transfer.names.conse import kinds
 from headstart.transfer.names.described import Described, read_labels
 from headstart.transfer.names.encoding import encode
@@ -44,6 +45,8 @@ _LEAST = 1e-6
 _SURE, _STRENGTH = 0.5, 0.001
 _TEXT_SCALE = 10.0
 """Of the cosines of texts and descriptions, so that differences become probabilities."""
+_CLIP_SCALE = 10.0
+"""The same for CLIP, whose projected features are about ten long: it learned with 100 times the cosine."""
 _UNKNOWN = Calibration(1.0, Conformal(0.9, 0.0), Abstention(0.99, 0.9, 0.0))
 """Without labelled items nothing can be promised: no class is ruled out, unsure answers are withheld."""
 
@@ -68,8 +71,8 @@ def zero_shot(
     descriptions, by the backbone, a sentence encoder. With "hf:" and a CLIP model the pictures themselves are
     compared with the names.
 
-    Items make it better. Without labels they show what is usual in the collection, whatever the class. With
-    labels they are learned from, starting from what the names say: `fit` with this model as its start.
+    Items make it better. Those without labels show what is usual in the collection, whatever the class. Those
+    with labels are learned from, starting from what the names say: `fit` with this model as its start.
 
     Args:
         labels: "dog, cat, horse", "okapi: a striped forest giraffe; horse", a list, or {name: description}.
@@ -113,11 +116,12 @@ def zero_shot(
         if dataset is not None and store is None:
             store = stack.enter_context(FeatureStore())
         rows = None
-        if dataset is not None and store is not None:
-            seen = replace(dataset, items=tuple(item for item in dataset if item.split != "test"))
+        new = [item for item in dataset or () if item.label is None and item.split != "test"]
+        if dataset is not None and store is not None and new:
             found = gather(
-                seen, store, backbone=name, engine=engine, precision=precision, offline=offline, say=say
-            )
+                replace(dataset, items=tuple(new)), store, backbone=name, engine=engine, precision=precision,
+                offline=offline, say=say,
+            )  # fmt: skip
             rows = found.features.pool(np.asarray(found.features.X, np.float32))
         members = _members(described, kind, name, _enough(rows, len(described), say), offline, say)
         model = _model(described, kind, members, precision)
@@ -164,7 +168,11 @@ def _members(
 ) -> list[Member]:
     if kind == "text":
         vectors = encode([str(label) for label in labels], name, offline=offline, say=say)
-        return [_by_vectors(vectors, rows, name, offline, _TEXT_SCALE)]
+        return [_by_directions(unit(vectors).T * _TEXT_SCALE, rows, name, offline)]
+    if is_clip(name, offline=offline):
+        return [
+            _by_directions(clip_directions(name, labels, offline=offline) * _CLIP_SCALE, rows, name, offline)
+        ]
     first, said = _by_source_classes(labels, name, rows, offline, say)
     if rows is None or said is None:
         return [first]
@@ -224,15 +232,14 @@ def _naming_network(card: Card, weight: Floats, bias: Floats, mixture: Floats, o
     return path
 
 
-def _by_vectors(
-    vectors: NDArray[np.floating], rows: NDArray[np.float32] | None, name: str, offline: bool, scale: float
+def _by_directions(
+    weight: NDArray[np.floating], rows: NDArray[np.float32] | None, name: str, offline: bool
 ) -> Member:
-    """Return the member that compares features with a vector for each label, by the cosine.
+    """Return the member that compares features with a direction for each label, by the cosine.
 
     The length of an item's features only says how sure it is, so that no division is needed: a linear head.
     """
     card = backbones.card(name, offline=offline)
-    weight = unit(vectors).T * scale
     usual = np.zeros(len(weight)) if rows is None else rows.mean(0, np.float64)
     head = Head("linear", ((weight.astype(np.float32), (-usual @ weight).astype(np.float32)),))
     return feature_member(card, backbone_ir(card, lambda: backbones.load(name, offline=offline)), head)

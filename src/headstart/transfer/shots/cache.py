@@ -16,7 +16,10 @@ Floats = NDArray[np.floating]
 class KeyValueCache:
     """Remembers the items themselves: an item is answered like those that look like it.
 
-    It is no `Head`, for its answers are not linear in the features: for use from Python.
+    It is no `Head`, for its answers are not linear in the features, and `fit` does not try it: on ten monkeys
+    it was as good as class means alone (1, 4, 16 shots: 0.741, 0.939, 0.972; means 0.741, 0.937, 0.970), and
+    beside what the names say worse than class means there (0.770, 0.852, 0.946; means 0.817, 0.939, 0.962).
+    For use from Python.
 
     Args:
         keys: Directions of the items' features, seen from `middle`, float64 [items, d].
