@@ -77,8 +77,9 @@ class Tasks(Shown):
         shared = [task for task, kept in self.kept.items() if kept == SHARED]
         count = len(self.models)
         if not shared:
-            return f"None of {count} tasks gained from the others: each keeps a head of its own."
-        return f"{len(shared)} of {count} tasks gained from the others: {', '.join(shared)}."
+            return f"None of {count} tasks does better on a shared trunk: each keeps a head of its own."
+        do = "does" if len(shared) == 1 else "do"
+        return f"{len(shared)} of {count} tasks {do} better on the shared trunk: {', '.join(shared)}."
 
     def save_models(self, folder: Path | str) -> dict[str, Path]:
         """Write each task's model as FOLDER/TASK.headstart, and the page as FOLDER/tasks.html.
@@ -133,9 +134,10 @@ def _explained() -> tuple[Markup, ...]:
     return (
         paragraph(
             "One network of two layers answers all tasks: the first layer is shared, the second is its "
-            "own. A task gains where others teach the shared layer what it has too few items to learn, and "
-            "loses where they pull it elsewhere. So each task keeps what does better on the validation part, "
-            "and its own head where both do alike.",
+            "own. A task gains where others teach the shared layer what it has too few items to learn, or "
+            "where two layers say more than the one of its own head, and loses where others pull the layer "
+            "elsewhere. So each task keeps what does better on the validation part, and its own head where "
+            "both do alike.",
             quiet=True,
         ),
         paragraph(
