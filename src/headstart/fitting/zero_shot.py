@@ -131,7 +131,7 @@ def zero_shot(
         _check_classes(known, described)
         labelled = replace(dataset, items=tuple(known))
         return fit(
-            labelled, backbone=name, engine=engine, precision=precision, seed=seed, offline=offline,
+            labelled, backbone=backbone, engine=engine, precision=precision, seed=seed, offline=offline,
             start=model, say=say, store=store,
         )  # fmt: skip
 
