@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -98,9 +98,22 @@ def adapt(
         with one_core_each():
             start = _start(two, seed)
         normed = _normed(start, two, model, store, seed, offline, say) if with_norms else None
-    with one_core_each():
+    with one_core_each(), _one_thread():
         fitted, why = _judged(start, normed, chosen, seed, say)
     return build_adapted(model, two, start, fitted, why, time.monotonic() - started, seed, say)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: more help small networks little, and cost much on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _wanted(names: Sequence[str] | None, labels: bool) -> tuple[list[Method], bool]:

@@ -15,6 +15,7 @@ from headstart.transfer.domains.dann import Dann
 from headstart.transfer.domains.distance import proxy_a_distance
 from headstart.transfer.domains.domains import Domains, Method
 from headstart.transfer.domains.mcc import Mcc
+from headstart.transfer.domains.self_training import SelfTraining
 from headstart.transfer.domains.statistics import OwnStatistics
 from headstart.transfer.domains.subspace import SubspaceAlignment, principal
 from headstart.transfer.heads import Head, Matrix, Scaler
@@ -64,7 +65,8 @@ def moved(domains: Domains, method: Method, head: Any) -> Both | None:
     source, target = both
     if isinstance(method, Coral):
         return align(source, target, method.shrinkage), target
-    if not isinstance(method, OwnStatistics | SubspaceAlignment | Mcc | Dann):
+    own = isinstance(method, SelfTraining) and method.own
+    if not (own or isinstance(method, OwnStatistics | SubspaceAlignment | Mcc | Dann)):
         return None
     ours, theirs = Scaler.of(source), Scaler.of(target)
     z, zt = ours.apply(source), theirs.apply(target)
