@@ -10,11 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ImageOps
+from PIL import Image, ImageOps
 from torch import nn
 
 import headstart as hs
-from conftest import striped
 from headstart.artefact import Model, load
 from headstart.data.items import Item
 from headstart.fitting.adapting_norms import FEWEST, norms_of, recompute, with_norms_of
@@ -62,15 +61,13 @@ def source(tmp_path_factory: pytest.TempPathFactory, write_pictures: Callable[..
 
 
 @pytest.fixture(scope="module")
-def night() -> list[Item]:
-    """Dark negatives as arrays."""
-    made = [
-        (label, striped(label, number))
-        for number in range(300, 300 + FEWEST // 2)
-        for label in ("across", "along")
-    ]
-    dark = [(label, ImageOps.invert(picture).point(lambda grey: grey // 3)) for label, picture in made]
-    return [Item(f"{n}", np.asarray(picture), label) for n, (label, picture) in enumerate(dark)]
+def night(source: Path, write_pictures: Callable[..., Path]) -> list[Item]:
+    """Dark negatives of other pictures."""
+    root = write_pictures(source.parent / "night", 300, across=FEWEST // 2, along=FEWEST // 2)
+    for file in root.rglob("*.jpg"):
+        dark = ImageOps.invert(Image.open(file)).point(lambda grey: grey // 3)
+        dark.save(file, quality=90)
+    return list(hs.data.open(root))
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +89,9 @@ def test_a_member_gets_a_network_of_its_own(model: Model, night: list[Item]) -> 
 
 
 def test_domains_come_closer_with_statistics_of_their_own(
-    model: Model, night: list[Item], tmp_path: Path
+    model: Model, source: Path, night: list[Item], tmp_path: Path
 ) -> None:
-    day = [
-        Item(f"{n}", np.asarray(striped(label, n)), label) for n in range(16) for label in ("across", "along")
-    ]
+    day = list(hs.data.open(source))
 
     def normed(items: list[Item]) -> Model:
         new = with_norms_of(model.members[0], items, seed=0, offline=True)
