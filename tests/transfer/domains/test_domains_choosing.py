@@ -20,6 +20,7 @@ from headstart.transfer.domains.distance import proxy_a_distance
 from headstart.transfer.domains.domains import Domains
 from headstart.transfer.domains.mcc import Mcc
 from headstart.transfer.domains.methods import METHODS
+from headstart.transfer.domains.networks import Course
 from headstart.transfer.domains.statistics import OwnStatistics
 from headstart.transfer.domains.subspace import SubspaceAlignment
 from headstart.transfer.features import Features
@@ -65,6 +66,15 @@ def test_what_moved_is_adapted() -> None:
     floor = accuracy(domains, choice.heads["source only"], truth)
     assert accuracy(domains, choice.head, truth) > floor + 0.2
     assert choice.scores[choice.method.name] == max(choice.scores.values())
+
+
+def test_what_is_trained_for_sure_answers_is_chosen_only_on_request() -> None:
+    domains, _ = blobs(shift=8.0)
+    mcc = Mcc(course=Course(hidden=32, steps=200))
+    alone = choose(domains, (mcc,), 0, strength=0.1)
+    assert alone.scores["MCC"] > alone.scores["source only"] + GAIN
+    assert alone.method is mcc
+    assert choose(domains, (OwnStatistics(), mcc), 0, strength=0.1).method.name == "own statistics"
 
 
 def test_the_same_domain_twice_keeps_the_source_or_does_no_harm() -> None:
