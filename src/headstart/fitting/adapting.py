@@ -97,7 +97,8 @@ def adapt(
         say(f"{len(two.source):,} items of {two.names[0]}, {len(two.target):,} of {two.names[1]}")
         with one_core_each():
             start = _start(two, seed)
-        normed = _normed(start, two, model, store, seed, offline, say) if with_norms else None
+        with _one_thread():
+            normed = _normed(start, two, model, store, seed, offline, say) if with_norms else None
     with one_core_each(), _one_thread():
         fitted, why = _judged(start, normed, chosen, seed, say)
     return build_adapted(model, two, start, fitted, why, time.monotonic() - started, seed, say)
@@ -105,7 +106,7 @@ def adapt(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: more help small networks little, and cost much on a busy machine."""
+    """Keep torch to one thread: more help little here, and cost five times as much on a busy machine."""
     import torch
 
     threads = torch.get_num_threads()
