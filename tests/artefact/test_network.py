@@ -73,6 +73,19 @@ def test_all_outputs_agree_with_numpy(
     np.testing.assert_allclose(found["probabilities"], softmax(found["logits"], temperature), atol=1e-4)
 
 
+def test_large_weights_that_cancel_are_not_lost_in_bf16(tiny: Tiny) -> None:
+    """Where features hardly differ a head looks like this."""
+    pictures = np.stack([picture[:16, :16] for picture in tiny.pictures])
+    plain = OpenVinoEngine(answering_network(tiny.network, tiny.head(), scaled(1.0)))
+    middle = np.mean([plain.one(picture, ("features",))["features"] for picture in pictures], 0)
+    weight = np.random.default_rng(1).normal(0, 3000, (len(middle), 3)).astype(np.float32)
+    head = Head("linear", ((weight, -(middle @ weight)),))
+    engine = OpenVinoEngine(answering_network(tiny.network, head, scaled(1.0)))  # in bf16 where there is such
+    for picture in pictures:
+        found = engine.one(picture, ("features", "logits"))
+        np.testing.assert_allclose(found["logits"], head.logits(found["features"][None])[0], atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("calibration", "columns", "last"),
     [(Thresholds(0.7, (0.5,) * 4), 4, "probabilities"), (Interval(0.9, 1.0), 1, "value")],

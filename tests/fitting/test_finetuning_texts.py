@@ -125,6 +125,18 @@ def test_a_head_learns_from_texts_of_one_passage(
     )
 
 
+def test_a_student_learns_what_a_stack_answers(
+    toy_text: ToyText, folder_of_texts: Path, model: hs.Model, tmp_path: Path
+) -> None:
+    more = write_texts(tmp_path / "more", 300, good=20, bad=20)
+    student = distill(model, folder_of_texts, unlabelled=more, cut="layer2", strategy="freeze-all", epochs=5)
+    assert student.members[0].backbone.blocks[-1] == "layer2"
+    assert student.data["unlabelled"] == 40
+    again = hs.load(student.save(tmp_path / "student.headstart"))
+    texts = [written("good", 800), written("bad", 801)]
+    np.testing.assert_allclose(again.predict_proba(texts), student.predict_proba(texts), atol=1e-6)
+
+
 def test_a_student_without_a_network_is_refused(
     toy_text: ToyText, folder_of_texts: Path, model: hs.Model
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.data.items import Target
 from headstart.engines.conversion import save_ir
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("grid", "features", "logits", "probabilities")
 _NUMBER_OUTPUTS = ("grid", "features", "value")
+_SUMMED = 32
+"""Columns of a layer up to which each is a node of its own."""
 
 
 def outputs(target: Target) -> tuple[str, ...]:
@@ -32,8 +35,9 @@ def outputs(target: Target) -> tuple[str, ...]:
 def answering_network(backbone: Path, head: Head, calibration: AnyCalibration) -> Any:
     """Append a head to a backbone's IR, so that plain OpenVINO answers without anything of ours.
 
-    `predict` computes the head in NumPy, in 32 bits; here it runs in whatever the CPU is told to. In bf16 the
-    probabilities of real models moved by at most 0.002 (cifar10, three kinds of head, Lite0).
+    `predict` computes the head in NumPy, in 32 bits; here hidden layers, and more than 32 classes, run in
+    whatever the CPU is told to. In bf16 the probabilities of real models moved by at most 0.002 (cifar10,
+    three kinds of head, Lite0).
 
     Args:
         backbone: The .xml of an IR with the outputs "grid" and "features" (others are dropped).
@@ -117,7 +121,7 @@ class _Body:
 
         x = self.features
         for number, (weight, bias) in enumerate(head.layers):
-            product = ops.matmul(ops.relu(x) if number else x, ops.constant(weight), False, False)
+            product = _product(ops.relu(x) if number else x, weight)
             x = ops.add(product, ops.constant(np.ascontiguousarray(bias[None])))
         return x
 
@@ -126,6 +130,22 @@ class _Body:
         pixels = other.model.input(0).get_node().output(0)
         for place in self.model.input(0).get_node().output(0).get_target_inputs():
             place.replace_source_output(pixels)
+
+
+def _product(x: Any, weight: NDArray[np.float32]) -> Any:
+    """Multiply by a matrix, in 32 bits where that costs little.
+
+    Of features that hardly differ between items a head has large weights that cancel: in bf16 nothing right
+    is left of its answer. OpenVINO computes matrix products in bf16 where it may, but what comes behind the
+    last of them, such as these sums, in 32 bits.
+    """
+    from openvino import opset13 as ops
+
+    if weight.shape[1] > _SUMMED:
+        return ops.matmul(x, ops.constant(weight), False, False)
+    # A column at a time: OpenVINO computes a product that broadcasts both sides wrongly for several items.
+    columns = [ops.multiply(x, ops.constant(np.ascontiguousarray(column[None]))) for column in weight.T]
+    return ops.concat([ops.reduce_sum(column, 1, keep_dims=True) for column in columns], 1)
 
 
 def _whole(body: _Body, x: Any, calibration: AnyCalibration) -> Any:

@@ -65,8 +65,9 @@ def norms_of(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
     Example:
         >>> from torch import nn
-        >>> norms_of(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()))
-        [BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, bias=True)]
+        >>> network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+        >>> [norm.num_features for norm in norms_of(network)]
+        [4]
     """
     from torch import nn
 
