@@ -84,12 +84,12 @@ def test_networks_without_attention_are_told_before_anything_is_measured(stripes
 @pytest.mark.parametrize("strategy", ["freeze-all", "cut-early", "scratch"])
 def test_strategies_without_pretrained_blocks_to_adapt_are_refused(strategy: str, backbone: str) -> None:
     with pytest.raises(OptionError, match="learn through LoRA adapters"):
-        Wish(strategy, None, None, False, True, None, False, 8)  # type: ignore[arg-type]
+        Wish(strategy, None, None, False, None, False, 8)  # type: ignore[arg-type]
     frozen = plan_for(backbone, phases=(), strategy="freeze-all")
     with pytest.raises(OptionError, match="a plan without any"):
-        Wish(None, None, frozen, False, True, None, False, 8)
+        Wish(None, None, frozen, False, None, False, 8)
     with pytest.raises(OptionError, match="LoRA rank"):
-        Wish(None, None, None, False, True, None, False, -1)
+        Wish(None, None, None, False, None, False, -1)
 
 
 @pytest.mark.slow

@@ -32,7 +32,6 @@ from headstart.progress import Say, quiet
 from headstart.training.plan import Strategy
 from headstart.transfer.calibration import Interval
 from headstart.transfer.features import Features
-from headstart.transfer.heads import Head
 from headstart.transfer.selection import Labelled, Selection, assign_folds
 from headstart.transfer.store import FeatureStore
 
@@ -341,9 +340,7 @@ def _member(model: Model) -> Member:
     member, calibration = model.members[0], model.calibration
     if isinstance(calibration, Interval):
         return member
-    *body, (weight, bias) = member.head.layers
-    share = np.float32(1 / calibration.temperature)
-    return replace(member, head=Head(member.head.kind, (*body, (weight * share, bias * share))))
+    return replace(member, head=member.head.tempered(calibration.temperature))
 
 
 def _name(model: Model) -> str:

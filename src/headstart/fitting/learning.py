@@ -17,7 +17,7 @@ from headstart.fitting.gathering import Gathered
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
 from headstart.fitting.targets import require_variety
 from headstart.fitting.views import Answers, AtBlock, view_plan
-from headstart.transfer.calibration import AnyCalibration
+from headstart.transfer.calibration import AnyCalibration, Interval
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, select
 from headstart.transfer.shots.choices import MEANS, ONE_SCALE, OneScale, few_choices
@@ -103,7 +103,7 @@ def learn(
     if kind == "linear" and not views:
         choices = few_choices(data, start, data.take(arrangement.train))
     choose = partial(select_view, views) if views else partial(select_start, choices)
-    checked: AnyHead | None = None
+    checked, on_train = None, None
     evaluations: dict[str, AnyEvaluation] = {}
     # A collection so small that nothing could be set aside is judged by cross-validation instead.
     if folds is None and len(arrangement.val):
@@ -113,6 +113,8 @@ def learn(
         evaluations["validation"] = _answer(
             data, arrangement, gathered, arrangement.val, checked, calibration, seed
         )
+        if isinstance(checked, Head) and _own(data, gathered.card.blocks[-1]):
+            on_train = _tempered(checked, calibration)
         final = select(refit, kind, strengths=(first.strength,), class_weight=class_weight, seed=seed)
         strengths = first.losses
     else:
@@ -140,10 +142,14 @@ def learn(
         plan["head_start"] = MEANS if isinstance(data, ClassMeans) else ONE_SCALE
     plan |= view_plan(data)
     beside = () if checked is None else _beside(data, checked, head)
-    on_train = checked if isinstance(checked, Head) and _own(data, gathered.card.blocks[-1]) else None
     return Fitted(
         head, calibration, final, strengths, evaluations, plan, start, losses, on_train, data, beside
     )
+
+
+def _tempered(head: Head, calibration: AnyCalibration) -> Head:
+    """Return a head whose logits mean what they say, to train from: those of class means have no scale."""
+    return head if isinstance(calibration, Interval) else head.tempered(calibration.temperature)
 
 
 def _beside(data: Labelled, checked: AnyHead, head: AnyHead) -> tuple[Beside, ...]:

@@ -66,6 +66,18 @@ class Head:
             x = (np.maximum(x, 0) if number else x) @ weight + bias
         return x
 
+    def tempered(self, temperature: float) -> Head:
+        """Return the head whose logits are these divided by a temperature.
+
+        Example:
+            >>> head = Head("linear", ((np.eye(2, dtype=np.float32), np.zeros(2, np.float32)),))
+            >>> head.tempered(2.0).logits(np.array([[1.0, 3.0]], np.float32))
+            array([[0.5, 1.5]], dtype=float32)
+        """
+        *body, (weight, bias) = self.layers
+        share = np.float32(1 / temperature)
+        return Head(self.kind, (*body, (weight * share, bias * share)))
+
     def tensors(self) -> dict[str, Matrix]:
         """Return the layers by name, for a safetensors file."""
         named: dict[str, Matrix] = {}

@@ -43,7 +43,8 @@ def test_class_means_are_the_cosine_seen_from_the_middle() -> None:
     centres = np.stack([rows[y == k].mean(0) for k in range(4)]) - middle
     asked = clouds(5, seed=2)[0]
     cosine = (asked - middle) @ (centres / np.linalg.norm(centres, axis=1, keepdims=True)).T
-    np.testing.assert_allclose(head.logits(asked), cosine, rtol=1e-3, atol=1e-3)
+    length = np.linalg.norm(rows - middle, axis=1).mean()
+    np.testing.assert_allclose(head.logits(asked), 10 * cosine / length, rtol=1e-3, atol=1e-3)
 
 
 def test_a_class_without_items_never_wins() -> None:

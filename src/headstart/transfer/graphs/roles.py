@@ -100,11 +100,11 @@ class _Values:
         require(("networkx",), "train", "graphs")
         import networkx
 
-        if graph.number_of_edges() == 0:
-            fix = "give a graph whose nodes are linked: without links no node has a role"
-            raise DataError("a graph with edges", f"{graph.number_of_nodes()} nodes without any", fix)
         simple = networkx.Graph(graph)
         simple.remove_edges_from(list(networkx.selfloop_edges(simple)))
+        if simple.number_of_edges() == 0:
+            fix = "give a graph whose nodes are linked: without links no node has a role"
+            raise DataError("a graph with edges", f"{simple.number_of_nodes()} nodes without any", fix)
         self.links = networkx.to_scipy_sparse_array(simple, weight=None, dtype=np.float64, format="csr")
         self.degree = self.links.sum(1)
         self.of = cache(self._of)

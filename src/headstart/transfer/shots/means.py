@@ -13,6 +13,8 @@ from headstart.transfer.heads import Head, Kind, Matrix
 from headstart.transfer.selection import Labelled
 
 _ABSENT = -30.0
+_SCALE = 10.0
+"""Logit of a row of average length that lies in a mean's direction: training may go on from such a head."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def class_means(
 ) -> Head:
     """Return the head whose answer is the class whose mean lies most nearly in a row's direction.
 
-    Directions are seen from the mean of all rows. The length of a row only says how sure it is, so that no
-    division is needed and the head is linear.
+    Directions are seen from the mean of all rows. The length of a row only says how sure it is, so that it
+    need not be divided by, and the head is linear.
 
     Args:
         rows: float32 [n, d].
@@ -70,11 +72,12 @@ def class_means(
     """
     counts = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
     middle = np.average(rows, 0, counts)
+    length = float(np.average(np.linalg.norm(rows - middle, axis=1), weights=counts))
     head = np.zeros((rows.shape[1], classes))
     bias = np.full(classes, _ABSENT)
     for label in np.unique(y):
         own = y == label
         towards = np.average(rows[own], 0, counts[own]) - middle
-        head[:, label] = towards / max(float(np.linalg.norm(towards)), 1e-12)
+        head[:, label] = _SCALE * towards / max(float(np.linalg.norm(towards)) * length, 1e-12)
         bias[label] = -middle @ head[:, label]
     return Head("linear", ((head.astype(np.float32), bias.astype(np.float32)),))
