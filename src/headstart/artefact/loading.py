@@ -27,13 +27,14 @@ _INPUTS = (np.dtype(np.uint8), np.dtype(np.int32))
 """What golden inputs are made of: pixels and bytes, or numbers of tokens."""
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, threads: int | None = None) -> Model:
     """Load a model that `Model.save` wrote. Needs no torch.
 
     The digest of every file is checked, then the answers to the golden vectors.
 
     Args:
         path: The folder, str or Path.
+        threads: How many inputs are computed at once, int. Defaults to None: as many as there are cores.
 
     Returns:
         The Model.
@@ -52,6 +53,7 @@ def load(path: str | Path) -> Model:
     for name, digest in artefact.files.items():
         _check_file(folder / name, digest)
     model = _assemble(folder, artefact)
+    model.threads = threads
     check_model(model)
     return model
 

@@ -51,16 +51,17 @@ class Member:
         return self.network.suffix == ".xml"
 
 
-def start_engine(member: Member, precision: Precision | None) -> AnyEngine:
+def start_engine(member: Member, precision: Precision | None, threads: int | None = None) -> AnyEngine:
     """Start what runs a member's network.
 
     Args:
         member: The member.
         precision: What OpenVINO computes in; None for what this CPU does best.
+        threads: How many inputs are computed at once, int. Defaults to None: as many as there are cores.
     """
     if not member.is_ir:
         return TermsEngine(member.network)
-    return OpenVinoEngine(member.network, precision)
+    return OpenVinoEngine(member.network, precision, threads)
 
 
 def combined(logits: Sequence[Floats], target: Target, combine: Combine = "mean") -> Floats:

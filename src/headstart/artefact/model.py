@@ -60,6 +60,7 @@ class Model:
         data: What it was fitted on, a JSON object. Defaults to None (empty).
         golden: Inputs and answers to check copies against. Defaults to None: `record_golden` makes them.
         created: When it was fitted, ISO 8601. Defaults to None (now).
+        threads: How many inputs are computed at once, int. Defaults to None: as many as there are cores.
 
     Attributes:
         members: All networks with their heads, tuple of Member; `front_end`, `backbone`, `network` and `head`
@@ -87,6 +88,7 @@ class Model:
         data: dict[str, Any] | None = None,
         golden: Golden | None = None,
         created: str | None = None,
+        threads: int | None = None,
     ) -> None:
         self.labels = tuple(labels)
         self.modality = modality
@@ -99,6 +101,7 @@ class Model:
         self.data = data or {}
         self.golden = golden
         self.created = created or datetime.now(UTC).isoformat(timespec="seconds")
+        self.threads = threads
         self.report: Report | None = None
         self._engines: dict[Path, AnyEngine] = {}
 
@@ -181,7 +184,7 @@ class Model:
             if item.error is not None:
                 yield Prediction(item.name, error=str(item.error))
             else:
-                answers = self._answers(item.features)
+                answers = self.answer_features(item.features)
                 yield predicted(item.name, answers, self.labels, self.calibration, abstain)
 
     def predict_proba(self, sources: Iterable[Source], *, tta: bool = False) -> NDArray[np.float64]:
@@ -206,7 +209,7 @@ class Model:
             raise OptionError(
                 "a model that gives probabilities", "one for numbers", "use predict([…])[0].value"
             )
-        answers = [self._answers(item.features) for item in self._whole(sources, self.members, tta)]
+        answers = [self.answer_features(item.features) for item in self._whole(sources, self.members, tta)]
         return np.stack(answers) if answers else np.zeros((0, len(self.labels)))
 
     def embed(self, sources: Iterable[Source]) -> NDArray[np.float32]:
@@ -299,7 +302,7 @@ class Model:
     def engine_of(self, member: Member) -> AnyEngine:
         """Return what runs a member's network; it starts at the first question."""
         if member.network not in self._engines:
-            self._engines[member.network] = start_engine(member, self.precision)
+            self._engines[member.network] = start_engine(member, self.precision, self.threads)
         return self._engines[member.network]
 
     def torch_network(self, member: int = 0, *, offline: bool = False) -> Backbone:
@@ -337,8 +340,15 @@ class Model:
             _readable(item)
             yield item
 
-    def _answers(self, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
-        """Return the answers about one item: its rows' logits, averaged, combined, then calibrated."""
+    def answer_features(self, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
+        """Return the answers about one item: its rows' logits, averaged, combined, then calibrated.
+
+        Args:
+            features: What each member's network made of the item, float32 [rows, d] by the network's file.
+
+        Returns:
+            float64 [columns]: probabilities, or the number.
+        """
         logits = [
             member.head.logits(features[member.network]).mean(0, keepdims=True) for member in self.members
         ]
