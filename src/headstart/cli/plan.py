@@ -134,6 +134,7 @@ def _ranked(dataset: Dataset, names: list[str], engine: str, seed: int, offline:
         for each in rank_backbones(dataset, names, engine=engine, seed=seed, offline=offline, say=common.tell)
     ]
     table = Table("backbone", f"probe: {_SCORES[dataset.target]}", "LogME", "H-score", "LEEP", "ms an item")
+    table.columns[0].overflow = "fold"
     for each in ranked:
         figures = [
             f"{each[name]:.3f}" if each[name] is not None else "" for name in ("logme", "h_score", "leep")
