@@ -16,6 +16,7 @@ from headstart.artefact.network import outputs
 from headstart.artefact.schema import Artefact, MemberFiles
 from headstart.backbones.card import Spec, Tokens
 from headstart.errors import ArtefactError
+from headstart.evaluation.drift import Reference
 from headstart.files import digest_file
 from headstart.text.tokens import know
 from headstart.transfer.calibration import AnyCalibration
@@ -148,6 +149,8 @@ def _assemble(folder: Path, artefact: Artefact) -> Model:
         created=artefact.created,
     )
     model.golden = _golden(folder / artefact.golden.file, artefact, len(model.front_ends))
+    if artefact.reference is not None:
+        model.reference = _reference(folder / artefact.reference, model)
     return model
 
 
@@ -190,6 +193,18 @@ def _golden(path: Path, artefact: Artefact, front_ends: int) -> Golden:
         artefact.golden.tolerance,
         tuple(others),
     )
+
+
+def _reference(path: Path, model: Model) -> Reference:
+    tensors = _tensors(path)
+    embeddings, answers = (tensors.get(name, np.zeros(0)) for name in ("embeddings", "answers"))
+    widths = (0, model.backbone.features), (len(model.labels),)
+    shapes = embeddings.shape, answers.shape
+    fits = all(shape == (len(answers), shape[-1]) for shape in shapes)
+    if not fits or any(shape[-1] not in width for shape, width in zip(shapes, widths, strict=True)):
+        expected = f"embeddings and answers of {model.backbone.features} and {len(model.labels)} columns"
+        raise ArtefactError(f"{expected} in {path.name}", f"{shapes}", "save the model again")
+    return Reference(embeddings.astype(np.float16), answers.astype(np.float32))
 
 
 def _tensors(path: Path) -> Tensors:

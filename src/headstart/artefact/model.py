@@ -20,6 +20,7 @@ from headstart.backbones.card import Card
 from headstart.data.items import Source, Target
 from headstart.engines.precision import Precision
 from headstart.errors import DecodeError, OptionError
+from headstart.evaluation.drift import Reference
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Combine, Head
@@ -65,6 +66,7 @@ class Model:
     Attributes:
         members: All networks with their heads, tuple of Member; `front_end`, `backbone`, `network` and `head`
             are those of the first.
+        reference: What traffic is compared with, see `evaluation.drift`; None where nothing was kept.
         report: What `fit` found, with a method `save(path)`; None after loading.
     """
 
@@ -102,6 +104,7 @@ class Model:
         self.golden = golden
         self.created = created or datetime.now(UTC).isoformat(timespec="seconds")
         self.threads = threads
+        self.reference: Reference | None = None
         self.report: Report | None = None
         self._engines: dict[Path, AnyEngine] = {}
 

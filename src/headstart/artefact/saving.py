@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NETWORK, HEAD, WEIGHTS = ("network", ".xml"), ("head", ".safetensors"), ("weights", ".safetensors")
 TERMS, TOKENIZER = ("terms", ".json"), ("tokenizer", ".json")
-GOLDEN, README = "golden.safetensors", "README.md"
+GOLDEN, REFERENCE, README = "golden.safetensors", "reference.safetensors", "README.md"
 
 
 def save(model: Model, path: str | Path) -> Path:
@@ -101,6 +101,10 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
     (folder / GOLDEN).write_bytes(
         pack({name: np.ascontiguousarray(value) for name, value in vectors.items()})
     )
+    reference = model.reference
+    if reference is not None:
+        kept = {"embeddings": reference.embeddings, "answers": reference.answers}
+        (folder / REFERENCE).write_bytes(pack({k: np.ascontiguousarray(v) for k, v in kept.items()}))
     (folder / README).write_bytes(model.card.encode("utf-8", "replace"))
     artefact = Artefact(
         created=model.created,
@@ -120,6 +124,7 @@ def _write(model: Model, golden: Golden, folder: Path) -> None:
         target=model.target,
         thresholds=calibration if isinstance(calibration, Thresholds) else None,
         interval=calibration if isinstance(calibration, Interval) else None,
+        reference=None if reference is None else REFERENCE,
     )
     schema.write(artefact, folder)
 

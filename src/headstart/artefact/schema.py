@@ -155,6 +155,8 @@ class Artefact:
         target: What it answers. Defaults to "label", as in artefacts from before there were others.
         thresholds: Temperature and thresholds where items have several labels. Defaults to None.
         interval: How far off a number may be. Defaults to None.
+        reference: Name of the safetensors file with what traffic is compared with, str. Defaults to None, as
+            in artefacts from before there was one.
     """
 
     created: str
@@ -174,6 +176,7 @@ class Artefact:
     target: Target = "label"
     thresholds: Thresholds | None = None
     interval: Interval | None = None
+    reference: str | None = None
 
     @property
     def scale(self) -> AnyCalibration:
@@ -249,7 +252,7 @@ def _check_names(artefact: Artefact) -> None:
     """Names of files stay inside the folder, and each has a digest."""
     if not artefact.members:
         raise _wrong("at least one member", "none")
-    wanted = [artefact.golden.file]
+    wanted = [artefact.golden.file, *([artefact.reference] if artefact.reference is not None else [])]
     for member in artefact.members:
         if Path(member.network).suffix not in BESIDE:
             raise _wrong(f"a network in a file {' or '.join(BESIDE)}", repr(member.network))

@@ -26,6 +26,7 @@ from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.arranging import unchecked
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
+from headstart.fitting.references import reference_of
 from headstart.fitting.views import members_of
 from headstart.modalities import modality
 from headstart.pages import Glimpse, Shown
@@ -144,6 +145,7 @@ def build_model(
         data=_data(made),
     )
     model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
+    model.reference = reference_of(made, model)
     model.report = _report(made, trials, seconds)
     say(model.report.headline)
     absent = unchecked(gathered.dataset, arrangement.splits)
