@@ -82,8 +82,6 @@ def run(
     if output is not None:
         check_place(output)
     folder = study or Path(f"{data.stem or data.resolve().stem}.study")
-        f"{Path(os.path.abspath(data)).stem}.study"
-    )  # as it is called here, even through a link
     found = tune(
         dataset,
         study=folder,
