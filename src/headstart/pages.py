@@ -46,7 +46,8 @@ def _variables(theme: int) -> str:
     return "".join(f"--{role}:{values[theme]};" for role, values in ROLES.items())
 
 
-def _style() -> str:
+def style() -> str:
+    """Return the style sheet of every page: the colours for light and dark, and the look."""
     sheet = Path(__file__).with_name("pages.css").read_text(encoding="utf-8")
     dark = f"@media screen and (prefers-color-scheme:dark){{:root{{color-scheme:dark;{_variables(1)}}}}}"
     return f":root{{color-scheme:light;{_variables(0)}}}\n{dark}\n{sheet}"
@@ -149,7 +150,7 @@ class Page:
         return str(
             _PAGE.format(
                 title=self.title,
-                style=Markup(_style()),
+                style=Markup(style()),
                 lead=Markup('<p class="lead">{}</p>\n').format(self.lead) if self.lead else "",
                 nav=nav if len(links) > 3 else "",
                 sections=Markup("").join(_section(s) for s in self._sections),

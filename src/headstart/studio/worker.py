@@ -1,0 +1,139 @@
+"""The studio's worker: takes one job after the other and does each in a process of its own.
+
+A process for each job gives its memory back, cannot take the worker down, and can be stopped at any step. The
+server only ever writes into the queue, so that nothing the studio does makes an answer wait.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from headstart.errors import HeadstartError
+from headstart.process import tune_process
+from headstart.progress import Say, quiet
+from headstart.studio.commands import command
+from headstart.studio.jobs import Job, JobStore
+
+_PAUSE = 0.25
+"""Seconds between two looks at the queue, or at a running job."""
+_BEAT = 5.0
+_GRACE = 5.0
+"""Seconds that a stopped job gets to end by itself."""
+
+
+def work(state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = quiet) -> int:
+    """Do the jobs of a queue, until interrupted.
+
+    Args:
+        state: The state folder of a served installation.
+        minutes: How long one job may take, float; a longer one fails. Defaults to 60.
+        once: Whether to return when the queue is empty. Defaults to False.
+        say: Told of every job. Defaults to nobody.
+
+    Returns:
+        How many jobs were taken.
+
+    Raises:
+        StorageError: The queue cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> work(Path(tempfile.mkdtemp()), once=True)
+        0
+    """
+    store, taken = JobStore(state), 0
+    while True:
+        job = store.claim()
+        if job is not None:
+            taken += 1
+            say(f"{job.id}: {job.command} for {job.person}")
+            _watch(store, job, state, minutes)
+            say(f"{job.id}: {store.get(job.id).status}")
+        elif once:
+            return taken
+        else:
+            time.sleep(_PAUSE)
+
+
+def _watch(store: JobStore, job: Job, state: Path, minutes: float) -> None:
+    """Start a job's process, and stop it when the job is cancelled, takes too long, or the worker has to end."""
+    log = job.folder / "log.txt"
+    line = [sys.executable, "-m", "headstart.studio.worker", str(state), job.id]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+    begun = beat = time.monotonic()
+    try:
+        while process.poll() is None:
+            time.sleep(_PAUSE)
+            now = time.monotonic()
+            if now - begun > 60 * minutes:
+                store.finish(job.id, f"it took longer than {minutes:g} minutes")
+            if now - beat > _BEAT or now - begun > 60 * minutes or store.get(job.id).has_ended:
+                beat = now
+                if not store.beat(job.id):
+                    _stop(process)
+        if process.returncode:
+            store.finish(job.id, _last_line(log, process.returncode))
+    finally:
+        if process.poll() is None:  # the worker itself has to end: another one will do the job
+            _stop(process)
+            store.release(job.id)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_line(log: Path, code: int) -> str:
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    return f"its process ended with code {code}" + (f": {lines[-1]}" if lines else "")
+
+
+def perform(store: JobStore, job: Job) -> None:
+    """Do a claimed job in this process, and note how it ended; what headstart refuses is its error.
+
+    Args:
+        store: The queue.
+        job: A job of status "running".
+    """
+    told = 0.0
+
+    def progress(share: float, step: str) -> None:
+        nonlocal told
+        if time.monotonic() - told > _PAUSE:
+            store.progress(job.id, share, step)
+            told = time.monotonic()
+
+    inputs = {name: [Path(path) for path in paths] for name, paths in job.inputs.items()}
+    try:
+        command(job.command).run(inputs, job.options, job.out, progress)
+    except HeadstartError as error:
+        store.finish(job.id, str(error))
+    else:
+        store.finish(job.id)
+
+
+def step_back() -> None:
+    """Give this process, and those it starts, a low priority, so that answering comes first."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+
+
+def _main() -> None:
+    tune_process()
+    state, name = sys.argv[1:]
+    store = JobStore(Path(state))
+    perform(store, store.get(name))
+
+
+if __name__ == "__main__":
+    _main()
