@@ -254,7 +254,8 @@ def halved(rows: Floats) -> NDArray[np.float16]:
 
 def confidence(answers: Floats, target: Target) -> Floats:
     """Return how sure each answer is, float [n]: of several labels, the mean over them."""
-    return answers.max(1) if target == "label" else np.maximum(answers, 1 - answers).mean(1)
+    sure: Floats = answers.max(1) if target == "label" else np.maximum(answers, 1 - answers).mean(1)
+    return sure
 
 
 def reliability_of(sure: Floats, right: NDArray[np.bool_]) -> Reliability | None:
