@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from headstart.transfer.passes import extract
 from headstart.transfer.selection import one_core_each
 from headstart.transfer.stacking import select_view
 from headstart.transfer.store import FeatureStore
+from headstart.transfer.threads import one_thread
 
 
 def adapt(
@@ -97,24 +98,11 @@ def adapt(
         say(f"{len(two.source):,} items of {two.names[0]}, {len(two.target):,} of {two.names[1]}")
         with one_core_each():
             start = _start(two, seed)
-        with _one_thread():
+        with one_thread():
             normed = _normed(start, two, model, store, seed, offline, say) if with_norms else None
-    with one_core_each(), _one_thread():
+    with one_core_each():
         fitted, why = _judged(start, normed, chosen, seed, say)
     return build_adapted(model, two, start, fitted, why, time.monotonic() - started, seed, say)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: more help little here, and cost five times as much on a busy machine."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _wanted(names: Sequence[str] | None, labels: bool) -> tuple[list[Method], bool]:

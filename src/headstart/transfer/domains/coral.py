@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.transfer.domains.domains import Domains, fit_dense, rows_of
+from headstart.transfer.domains.domains import Domains, OnFeatures, rows_of
 from headstart.transfer.heads import Head, Matrix
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Coral:
+class Coral(OnFeatures):
     """Whiten the source's features, colour them as the target's are, and fit an ordinary head on them.
 
     The head reads raw target features. Means are aligned too.
@@ -37,16 +36,11 @@ class Coral:
         array([0, 1])
     """
 
+    name = "CORAL"
     shrinkage: float = 0.1
-    name: str = "CORAL"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
         """Fit on the source as the target would have it; see `Method`."""
-        return fit_dense(domains, strength, seed, self._fit)
-
-    def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
         view = domains.data.take(domains.labelled)
         own = np.isin(domains.labelled, domains.target)[view.features.item]
         rows = rows_of(view)[0].copy()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headstart.transfer.domains.domains import Domains, fit_dense
+from headstart.transfer.domains.domains import Domains, OnFeatures
 from headstart.transfer.heads import Head
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Dann:
+class Dann(OnFeatures):
     """Train a hidden layer against a classifier of domains, whose gradient it receives reversed.
 
     Args:
@@ -38,17 +38,12 @@ class Dann:
         array([0, 1])
     """
 
+    name = "DANN"
     weight: float = 1.0
     course: Course | None = field(default=None)
-    name: str = "DANN"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
         """Train; the strength has no meaning here. See `Method`."""
-        return fit_dense(domains, strength, seed, self._fit)
-
-    def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
         import torch
         from torch.nn import functional as F
 

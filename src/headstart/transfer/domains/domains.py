@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +106,21 @@ class Method(Protocol):
             strength: Inverse regularisation of the head, float; a stack has those of its parts.
             seed: Of all that is drawn, int.
         """
+
+
+class OnFeatures(ABC):
+    """A `Method` that works on dense features: of a stack it adapts these parts and leaves the others."""
+
+    needs_features: ClassVar[bool] = True
+    needs_known: ClassVar[bool] = False
+
+    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+        """Fit on whatever the view has of features; see `Method`."""
+        return fit_dense(domains, strength, seed, self.fit_view)
+
+    @abstractmethod
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
+        """Fit where the view is one of features; see `Method.fit`."""
 
 
 FitDense = Callable[[Domains, float, int], Head]

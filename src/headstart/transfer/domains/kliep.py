@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.transfer.domains.domains import Domains
-from headstart.transfer.domains.weights import fit_rows_weighted
+from headstart.transfer.domains.weights import OnRows
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +16,7 @@ _FOLDS = 3
 
 
 @dataclass(frozen=True)
-class Kliep:
+class Kliep(OnRows):
     """Fit on the source, weighted by a density ratio that is a mixture of Gaussians around target items.
 
     Args:
@@ -29,6 +27,7 @@ class Kliep:
         shift adaptation", NeurIPS 2007.
 
     Example:
+        >>> from headstart.transfer.domains.domains import Domains
         >>> from headstart.transfer.features import Features
         >>> from headstart.transfer.selection import Labelled
         >>> X, item = np.array([[-1], [1], [-2], [2], [-3], [3]], np.float32), np.arange(6)
@@ -38,18 +37,12 @@ class Kliep:
         array([0, 1])
     """
 
+    name = "KLIEP"
     centres: int = 100
-    name: str = "KLIEP"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
-        """Fit with weights; see `Method`."""
-
-        def ratio(source: Floats, target: Floats) -> Floats:
-            return kliep(source, target, centres=self.centres, seed=seed)
-
-        return fit_rows_weighted(domains, strength, seed, ratio)
+    def ratio(self, source: Floats, target: Floats, seed: int) -> Floats:
+        """Return `kliep`."""
+        return kliep(source, target, centres=self.centres, seed=seed)
 
 
 def kliep(source: Floats, target: Floats, *, centres: int = 100, seed: int = 0) -> Floats:

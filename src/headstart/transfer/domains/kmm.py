@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.transfer.domains.domains import Domains
-from headstart.transfer.domains.weights import fit_rows_weighted
+from headstart.transfer.domains.weights import OnRows
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Kmm:
+class Kmm(OnRows):
     """Fit on the source with weights that match kernel means.
 
     Args:
@@ -26,6 +24,7 @@ class Kmm:
         NeurIPS 2006.
 
     Example:
+        >>> from headstart.transfer.domains.domains import Domains
         >>> from headstart.transfer.features import Features
         >>> from headstart.transfer.selection import Labelled
         >>> X, item = np.array([[-1], [1], [-2], [2], [-3], [3]], np.float32), np.arange(6)
@@ -35,18 +34,13 @@ class Kmm:
         array([0, 1])
     """
 
+    name = "KMM"
     most: float = 10.0
-    name: str = "KMM"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
-        """Fit with weights; see `Method`."""
-
-        def ratio(source: Floats, target: Floats) -> Floats:
-            return kmm(source, target, most=self.most)
-
-        return fit_rows_weighted(domains, strength, seed, ratio)
+    def ratio(self, source: Floats, target: Floats, seed: int) -> Floats:
+        """Return `kmm`."""
+        del seed
+        return kmm(source, target, most=self.most)
 
 
 def kmm(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headstart.transfer.domains.domains import Domains, fit_dense
+from headstart.transfer.domains.domains import Domains, OnFeatures
 from headstart.transfer.heads import Head
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mcc:
+class Mcc(OnFeatures):
     """Train on the source's labels and against confusion between classes on the target.
 
     Args:
@@ -38,18 +38,13 @@ class Mcc:
         array([0, 1])
     """
 
+    name = "MCC"
     weight: float = 1.0
     temperature: float = 2.5
     course: Course | None = field(default=None)
-    name: str = "MCC"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
         """Train; the strength has no meaning here. See `Method`."""
-        return fit_dense(domains, strength, seed, self._fit)
-
-    def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
         from torch import nn
 
         from headstart.transfer.domains.networks import Course, train

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from headstart.transfer.domains.domains import Domains, OwnScales, reading
 from headstart.transfer.heads import Head
+from headstart.transfer.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def train(
 ) -> Head:
     """Train with the labels' cross-entropy plus another loss, and return the head on raw target features.
 
+    On one thread: a batch is too small to be shared.
+
     Args:
         domains: Both domains, with features.
         course: How to train.
@@ -69,9 +72,16 @@ def train(
         The head, of kind "mlp".
     """
     its = OwnScales.of(domains)
+    with one_thread():
+        return _trained(its, domains.data.classes, course, seed, extra, loss)
+
+
+def _trained(
+    its: OwnScales, classes: int, course: Course, seed: int, extra: nn.Module, loss: Callable[[Step], Tensor]
+) -> Head:
     generator = torch.Generator().manual_seed(seed)
     body = _layer(its.rows.shape[1], course.hidden, generator)
-    last = _layer(course.hidden, domains.data.classes, generator)
+    last = _layer(course.hidden, classes, generator)
     modules = nn.ModuleList([body, last, extra])
     optimiser = torch.optim.SGD(
         modules.parameters(), course.rate, momentum=0.9, weight_decay=course.decay, nesterov=True

@@ -59,7 +59,7 @@ class SelfTraining:
     @property
     def name(self) -> str:
         """What it is called in a report."""
-        return "own statistics, self-training" if self.own else "self-training"
+        return "own statistics + self-training" if self.own else "self-training"
 
     @property
     def needs_features(self) -> bool:

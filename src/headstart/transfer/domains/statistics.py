@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from headstart.transfer.domains.domains import Domains, OwnScales, fit_dense, reading
+from headstart.transfer.domains.domains import Domains, OnFeatures, OwnScales, reading
 from headstart.transfer.heads import Head, fit_head
 
 
 @dataclass(frozen=True)
-class OwnStatistics:
+class OwnStatistics(OnFeatures):
     """Standardise source and target each by its own mean and spread, and fit an ordinary head.
 
     References:
@@ -27,15 +26,10 @@ class OwnStatistics:
         array([0, 1])
     """
 
-    name: str = "own statistics"
-    needs_features: bool = True
-    needs_known: bool = False
+    name = "own statistics"
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
         """Fit on standardised features; see `Method`."""
-        return fit_dense(domains, strength, seed, self._fit)
-
-    def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
         its = OwnScales.of(domains)
         head = fit_head(
             "linear", its.rows, its.y, domains.data.classes, strength=strength, weight=its.weight, seed=seed

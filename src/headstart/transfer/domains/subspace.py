@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.transfer.domains.domains import Domains, fit_dense, reading, rows_of
+from headstart.transfer.domains.domains import Domains, OnFeatures, reading, rows_of
 from headstart.transfer.heads import Head, Matrix, Scaler, fit_head
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SubspaceAlignment:
+class SubspaceAlignment(OnFeatures):
     """Fit in the target's principal subspace on source items that are aligned with it.
 
     Each domain is standardised by itself.
@@ -38,16 +37,11 @@ class SubspaceAlignment:
         array([0, 1])
     """
 
+    name = "subspace alignment"
     dimensions: int = 64
-    name: str = "subspace alignment"
-    needs_features: bool = True
-    needs_known: bool = False
 
-    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+    def fit_view(self, domains: Domains, strength: float, seed: int) -> Head:
         """Fit in the subspace; see `Method`."""
-        return fit_dense(domains, strength, seed, self._fit)
-
-    def _fit(self, domains: Domains, strength: float, seed: int) -> Head:
         source, y = rows_of(domains.source_view)
         known, its_y = rows_of(domains.data.take(domains.known))
         target = rows_of(domains.target_view)[0]

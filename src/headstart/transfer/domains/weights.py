@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,27 +109,28 @@ def _asking(data: Labelled) -> Labelled:
     return Labelled(dense[0].features, data.y, data.classes) if dense else views[0]
 
 
-def fit_rows_weighted(
-    domains: Domains, strength: float, seed: int, ratio: Callable[[Floats, Floats], Floats]
-) -> Any:
-    """Fit with weights that compare standardised feature rows of both domains, one row an item.
+class OnRows(ABC):
+    """A `Method` that weighs source items by comparing standardised rows of both domains, one row an item."""
 
-    Args:
-        domains: Both domains.
-        strength: As for `Method.fit`.
-        seed: As for `Method.fit`.
-        ratio: From the source's and the target's points, float [n, k] and [m, k], to weights [n].
-    """
-    from sklearn.decomposition import PCA
+    needs_features: ClassVar[bool] = True
+    needs_known: ClassVar[bool] = False
 
-    items = np.sort(np.concatenate([domains.source, domains.target]))
-    view = _asking(domains.data).take(items)
-    pooled = view.features.pool(view.features.X)
-    z = (pooled - pooled.mean(0)) / np.maximum(pooled.std(0), 1e-6)
-    most = min(_DIMENSIONS, *z.shape)
-    points = np.asarray(PCA(most, random_state=seed).fit_transform(z), np.float64)
-    theirs = np.isin(items, domains.target)
-    return fit_weighted(domains, ratio(points[~theirs], points[theirs]), strength, seed)
+    def fit(self, domains: Domains, strength: float, seed: int) -> Any:
+        """Fit with weights; see `Method`."""
+        from sklearn.decomposition import PCA
+
+        items = np.sort(np.concatenate([domains.source, domains.target]))
+        view = _asking(domains.data).take(items)
+        pooled = view.features.pool(view.features.X)
+        z = (pooled - pooled.mean(0)) / np.maximum(pooled.std(0), 1e-6)
+        most = min(_DIMENSIONS, *z.shape)
+        points = np.asarray(PCA(most, random_state=seed).fit_transform(z), np.float64)
+        theirs = np.isin(items, domains.target)
+        return fit_weighted(domains, self.ratio(points[~theirs], points[theirs], seed), strength, seed)
+
+    @abstractmethod
+    def ratio(self, source: Floats, target: Floats, seed: int) -> Floats:
+        """Return target density over source density at each source point, from float [n, k] and [m, k]."""
 
 
 _DIMENSIONS = 32

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import DataError
 from headstart.transfer.heads import HIDDEN, Head, Layer, Scaler
+from headstart.transfer.threads import one_thread
 
 UNKNOWN = -1
 """Stands for the class of an item that is not known for a task."""
@@ -74,7 +74,7 @@ def _train(
     from torch import nn
     from torch.nn import functional
 
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
         trunk = nn.Sequential(nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Dropout(_DROPOUT))
         tasks = nn.ModuleList(nn.Linear(hidden, count) for count in classes)
@@ -105,19 +105,6 @@ def _train(
         share = torch.exp(-doubt.detach())
         weights: list[float] = (share / share.mean()).tolist()
     return _layer(trunk[0]), [_layer(each) for each in tasks], weights
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: the matrices are too small to share; threads that wait keep cores busy."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _layer(linear: Any) -> Layer:
