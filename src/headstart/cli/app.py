@@ -28,6 +28,7 @@ from headstart.cli import (
     predict,
     recipe,
     search,
+    serve,
     summarize,
     tune,
 )
@@ -77,6 +78,7 @@ for command in (
     doctor,
 ):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
+app.add_typer(serve.app, name="serve")
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")
 app.add_typer(recipe.app, name="recipe")

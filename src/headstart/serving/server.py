@@ -1,0 +1,230 @@
+"""Gunicorn around the application: processes, threads, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from gunicorn import util
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from headstart.errors import HeadstartError, OptionError
+from headstart.serving import logs
+from headstart.serving.metrics import FOLDER
+from headstart.serving.models import find
+from headstart.serving.running import Running, announced
+from headstart.serving.settings import MIB, Settings, make_state
+
+_HEADERS_WITHIN, _BODY_WITHIN = 10.0, 60.0
+"""Seconds that a client has to send a request: slower ones would hold the threads that others wait for."""
+_KEEPALIVE = 75
+_GRACE = 30
+_ROOM = 1024 * MIB
+"""What a worker may grow by before another takes its place."""
+
+
+def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8080, unix: Path | None = None) -> None:
+    """Serve until a signal ends it: SIGTERM gracefully, SIGINT at once; SIGHUP looks for new versions.
+
+    Args:
+        settings: What is served, and within which limits.
+        host: The address to listen at, str. Defaults to "127.0.0.1", this machine only.
+        port: The port, int. Defaults to 8080.
+        unix: A socket's path to listen at instead. Defaults to None.
+
+    Raises:
+        ArtefactError: There is no model at one of the places.
+        OptionError: The address is in use.
+        StorageError: Another server runs on the state folder, or it cannot be made.
+    """
+    names = {find(path).name: str(path.absolute()) for path in settings.models}
+    bind, address = (f"unix:{unix}",) * 2 if unix else (f"{host}:{port}", f"http://{host}:{port}")
+    if unix is None:
+        _check_free(host, port)
+    with announced(settings.state, Running(os.getpid(), address, names)):
+        os.environ[FOLDER] = str(_fresh(make_state(settings.state) / "metrics"))
+        _Server(settings, bind).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn as a library."""
+
+    def __init__(self, settings: Settings, bind: str) -> None:
+        self.settings = settings
+        self._bind = bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        values = {
+            "bind": self._bind,
+            "workers": self.settings.processes,
+            "threads": self.settings.threads,
+            "worker_class": "headstart.serving.server.Worker",
+            "logger_class": _Log,
+            "keepalive": _KEEPALIVE,
+            "timeout": 60,
+            "graceful_timeout": _GRACE,
+            "control_socket_disable": True,
+            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,
+            "forwarded_allow_ips": "*" if self._bind.startswith("unix:") else "127.0.0.1,::1",
+            "child_exit": _forget,
+            "proc_name": "headstart",
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        from headstart.serving.app import create_app
+
+        logs.set_up()
+        try:
+            return create_app(self.settings)
+        except HeadstartError as error:
+            logs.LOGGER.error(str(error))
+            raise SystemExit(Arbiter.APP_LOAD_ERROR) from error
+
+    def run(self) -> None:
+        # What all workers need is read once; a network is loaded by each worker itself.
+        import openvino  # noqa: F401
+
+        import headstart.serving.app  # noqa: F401
+
+        util.write_error = _write_error  # Gunicorn's own are HTML
+        _Arbiter(self).run()
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """The master process: SIGHUP is handed to the workers, which exchange models without stopping."""
+
+    def handle_hup(self) -> None:
+        self.kill_workers(signal.SIGHUP)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """A worker process with threads, which reloads, gives up on slow clients, and minds its memory."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reading: dict[TConn, float] = {}
+        self._most = 0
+        self._checked = 0.0
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self._handle_hup)
+        signal.siginterrupt(signal.SIGHUP, False)
+
+    def run(self) -> None:
+        self._most = _resident() + _ROOM
+        super().run()
+
+    def notify(self) -> None:
+        super().notify()
+        if time.monotonic() - self._checked > 5:
+            self._checked = time.monotonic()
+            if _resident() > self._most:
+                self.log.warning("Worker has grown beyond %d MiB, another takes its place", self._most // MIB)
+                self.alive: bool = False
+
+    def handle(self, conn: TConn) -> Any:
+        self._reading[conn] = time.monotonic() + _HEADERS_WITHIN
+        try:
+            return super().handle(conn)
+        finally:
+            self._reading.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        self._reading[conn] = time.monotonic() + _BODY_WITHIN
+        kept: bool = super().handle_request(req, conn)
+        return kept
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, until in list(self._reading.items()):
+            if now > until:
+                self._reading.pop(conn, None)
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)  # the thread reads the end, and is free
+
+    def _handle_hup(self, _number: int, _frame: FrameType | None) -> None:
+        if self.booted:  # otherwise it is loading the newest anyway
+            threading.Thread(target=self._reload, name="reload", daemon=True).start()
+
+    def _reload(self) -> None:
+        from headstart.serving.app import NAME
+
+        shared = self.wsgi.extensions[NAME]
+        with (shared.settings.state / "reload.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker after the other
+            try:
+                changed = shared.registry.reload()
+            except HeadstartError as error:
+                logs.LOGGER.error("not reloaded: %s", error)
+            else:
+                logs.LOGGER.info("reloaded", extra={"fields": {"changed": changed}})
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """Gunicorn's own log in the form of the application's."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.JsonFormatter())
+
+
+def _write_error(connection: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer what is not even HTTP, as JSON."""
+    code = reason.lower().replace(" ", "_")
+    value = {"error": {"code": code, "message": message or reason, "request_id": ""}}
+    body = json.dumps(value)
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    util.write_nonblock(connection, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin1"))
+
+
+def _forget(_server: Any, worker: Any) -> None:
+    """Take the gauges of a worker that has ended out of the metrics."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _resident() -> int:
+    """Return the bytes of memory that this process has; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _check_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            fix = "name another port (--port), or stop what listens there"
+            raise OptionError("an address to listen at", f"{host}:{port} ({error})", fix) from error
