@@ -24,6 +24,7 @@ from headstart.cli import (
     index,
     inspect,
     match,
+    monitor,
     plan,
     predict,
     recipe,
@@ -74,6 +75,7 @@ for command in (
     distill,
     adapt,
     diagnose,
+    monitor,
     demo,
     doctor,
 ):

@@ -20,7 +20,7 @@ FEWEST = 20
 """With fewer items on either side nothing is said."""
 KEPT = 512
 """So many items a reference has at most."""
-_ROUNDS = 999
+ROUNDS = 999
 _COMPONENTS = 32
 _BINS = 10
 
@@ -121,17 +121,26 @@ class Drift:
     @property
     def reasons(self) -> tuple[str, ...]:
         """What raises the alarm: names of checks, "calibration"; () where nothing does."""
-        # The level is shared where there are two tests, so that together they keep it.
-        share = self.level if self.reliability is None else self.level / 2
-        found = [check.name for check in self.checks if check.p_value <= share]
-        if self.reliability is not None and self.reliability.p_value <= share:
+        found = [check.name for check in self.checks if check.p_value <= self._share]
+        if self.reliability is not None and self.reliability.p_value <= self._share:
             found.append("calibration")
         return tuple(found)
+
+    @property
+    def _share(self) -> float:
+        # The level is shared where there are two tests, so that together they keep it.
+        return self.level if self.reliability is None else self.level / 2
 
     @property
     def alarm(self) -> bool:
         """Whether traffic differs from the reference by more than chance explains."""
         return bool(self.reasons)
+
+    @property
+    def ratio(self) -> float:
+        """How strong the evidence is: the level divided by the p-value, float; from 1 on it is an alarm."""
+        least = [self.p_value] if self.reliability is None else [self.p_value, self.reliability.p_value]
+        return self._share / max(min(least), 1e-9)
 
     @property
     def headline(self) -> str:
@@ -175,6 +184,7 @@ def compare_traffic(
     target: Target = "label",
     level: float = LEVEL,
     reliability: Reliability | None = None,
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Drift:
     """Compare traffic with the reference: embeddings, class mix, confidence.
@@ -191,6 +201,7 @@ def compare_traffic(
         target: What the answers are. Defaults to "label".
         level: How often clean traffic may raise the alarm, float. Defaults to 0.05.
         reliability: What known labels say. Defaults to None.
+        rounds: So many divisions, int. Defaults to 999.
         seed: Of the divisions, int. Defaults to 0.
 
     Returns:
@@ -213,7 +224,7 @@ def compare_traffic(
     """
     _check(reference, embeddings, answers, labels)
     count = len(reference)
-    divisions = _divisions(count, len(answers), seed)
+    divisions = _divisions(count, len(answers), rounds, seed)
     both = np.concatenate([reference.answers.astype(np.float64), answers])
     names: list[str] = []
     found: list[Floats] = []
@@ -300,11 +311,11 @@ def _check(reference: Reference, embeddings: Floats | None, answers: Floats, lab
         )
 
 
-def _divisions(first: int, second: int, seed: int) -> NDArray[np.bool_]:
+def _divisions(first: int, second: int, rounds: int, seed: int) -> NDArray[np.bool_]:
     """Return who counts as traffic: first as it is, then by chance, bool [rounds + 1, items]."""
     generator = np.random.default_rng(seed)
     real = np.arange(first + second) >= first
-    return np.stack([real, *(generator.permutation(real) for _ in range(_ROUNDS))])
+    return np.stack([real, *(generator.permutation(real) for _ in range(rounds))])
 
 
 def _geometry(rows: Floats) -> tuple[Floats, Floats]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from headstart.artefact.prediction import Prediction
 from headstart.data.items import Answer
-from headstart.errors import OptionError, StorageError
+from headstart.errors import DataError, OptionError, StorageError
 from headstart.files import digest_bytes, storage_errors
 from headstart.serving.records import (
     COLUMNS,
@@ -209,7 +209,7 @@ class FeedbackStore:
             FROM newest JOIN traffic USING (id) ORDER BY {by} LIMIT :limit"""
         with self._open() as connection:
             rows = connection.execute(query, {"model": model, "limit": limit, "seed": seed}).fetchall()
-        return [Waiting(*row, tuple(np.frombuffer(said, np.float32).tolist())) for *row, said in rows]
+        return [_waiting(row) for row in rows]
 
     def content(self, model: str, item: int) -> bytes:
         """Return the content of an item of the queue.
@@ -354,3 +354,27 @@ class FeedbackStore:
         except sqlite3.Error as error:
             fix = "check the disk and the file's permissions; a damaged file can be moved away"
             raise StorageError(f"the feedback store {self.path}", str(error), fix) from error
+
+
+def open_store(state: Path) -> FeedbackStore:
+    """Open the feedback of a served installation.
+
+    Args:
+        state: Its state folder, a Path.
+
+    Returns:
+        The store.
+
+    Raises:
+        DataError: There is none.
+    """
+    if not (state / FILE).is_file():
+        fix = "name the folder that the server was started with: --state DIR"
+        raise DataError("the feedback of a served installation", f"none in {state}", fix)
+    return FeedbackStore(state / FILE)
+
+
+def _waiting(row: tuple[Any, ...]) -> Waiting:
+    item, at, version, label, confidence, margin, doubts, answers = row
+    said = tuple(np.frombuffer(answers, np.float32).tolist())
+    return Waiting(item, at, version, label, confidence, margin, doubts, said)
