@@ -6,76 +6,26 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
-import numpy as np
-from flask import Flask, Response, current_app, g, request
-from numpy.typing import NDArray
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import Unauthorized
 
-from headstart.artefact.prediction import Prediction
 from headstart.serving import errors, health, openapi, security, v1, v2
+from headstart.serving.feedback import FILE, FeedbackStore
 from headstart.serving.logs import LOGGER
 from headstart.serving.metrics import Metrics
-from headstart.serving.models import Registry, Served
+from headstart.serving.models import Registry
+from headstart.serving.monitoring import Watch
 from headstart.serving.settings import Settings, make_state
+from headstart.serving.shared import NAME, Serving, serving
 
-if TYPE_CHECKING:
-    from headstart.serving.feedback import FeedbackStore
-
-NAME = "headstart"
 PROTECTED = ("/v1/", "/v2/models", "/v2/repository", "/metrics")
 """Where a key is asked for, once there is one."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORM_MEMORY = 2 << 20
-
-
-@dataclass
-class Serving:
-    """What requests share in one worker process.
-
-    Args:
-        settings: The installation's.
-        registry: The loaded models.
-        metrics: What Prometheus is told.
-        keys: The API keys.
-        feedback: What was corrected and kept.
-        guests: Further ways in beside a key, functions of no argument: one that says True lets a request
-            in. The pages add that of a person who has logged in.
-    """
-
-    settings: Settings
-    registry: Registry
-    metrics: Metrics
-    keys: security.Keys
-    feedback: FeedbackStore | None = None
-    guests: list[Callable[[], bool]] = field(default_factory=list)
-
-    def observe(
-        self,
-        served: Served,
-        items: Sequence[bytes | str],
-        predictions: Sequence[Prediction],
-        features: Sequence[NDArray[np.float32] | None],
-    ) -> None:
-        """Note what was answered: for the metrics, and for the store of traffic where that is wished for.
-
-        Args:
-            served: The model that answered.
-            items: What was asked.
-            predictions: What was answered.
-            features: The first network's features, None for what could not be read.
-        """
-        self.metrics.predictions(served.name, served.version, predictions)
-        self.metrics.queue(served.name, served.batcher.under_way)
-
-
-def serving() -> Serving:
-    """Return what the requests of the current application share."""
-    found: Serving = current_app.extensions[NAME]
-    return found
 
 
 def create_app(settings: Settings) -> Flask:
@@ -107,14 +57,17 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_FORM_PARTS"] = 4 * settings.items
     app.secret_key = security.secret(settings.state)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    shared = Serving(settings, registry, metrics, security.Keys(settings.state))
+    feedback = FeedbackStore(
+        settings.state / FILE, keep_share=settings.keep_share, keep_days=settings.keep_days
+    )
+    shared = Serving(settings, registry, metrics, security.Keys(settings.state), feedback, Watch(feedback))
     app.extensions[NAME] = shared
     app.before_request(_begin)
     app.after_request(_end)
     errors.register(app)
     for room in (v1, v2, health, openapi):
         app.register_blueprint(room.blueprint)
-    _plug_in(app, shared)
+    _plug_in(app)
     return app
 
 
@@ -155,5 +108,8 @@ def _end(response: Response) -> Response:
     return security.harden(response)
 
 
-def _plug_in(app: Flask, shared: Serving) -> None:
+def _plug_in(app: Flask) -> None:
     """Register the rooms that build on this one."""
+    for room in ("feedback_api", "pages"):
+        if find_spec(f"headstart.serving.{room}"):
+            app.register_blueprint(import_module(f"headstart.serving.{room}").blueprint)

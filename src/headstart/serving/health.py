@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST
+
+from headstart.serving.shared import serving
 
 blueprint = Blueprint("health", __name__)
 
@@ -17,11 +19,15 @@ def live() -> Response:
 @blueprint.get("/readyz")
 def ready() -> Response:
     """Say which models answer; before they are loaded nobody listens."""
-    registry = current_app.extensions["headstart"].registry
+    registry = serving().registry
     return jsonify({"status": "ready", "models": {each.name: each.version for each in registry}})
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Return the metrics of all workers, in Prometheus's format."""
-    return Response(current_app.extensions["headstart"].metrics.scrape(), mimetype=CONTENT_TYPE_LATEST)
+    shared = serving()
+    for served in shared.registry:
+        if (drift := shared.watch.gauge(served)) is not None:
+            shared.metrics.drift(served.name, drift)
+    return Response(shared.metrics.scrape(), mimetype=CONTENT_TYPE_LATEST)

@@ -50,8 +50,7 @@ def read(request: Request, served: Served) -> Asked:
         BadRequest: It brings no items, or what is none.
         RequestEntityTooLarge: It brings too many.
     """
-    if request.content_encoding:
-        raise UnsupportedMediaType(f"a body that is not compressed, not {_short(request.content_encoding)}")
+    refuse_compressed(request)
     kind = request.mimetype
     if kind == "multipart/form-data":
         found = _form(request, served)
@@ -72,6 +71,12 @@ def check_count(count: int, most: int) -> None:
     """Refuse more items than a request may bring."""
     if count > most:
         raise RequestEntityTooLarge(f"at most {most} items a request, not {count}")
+
+
+def refuse_compressed(request: Request) -> None:
+    """Refuse a compressed body: what it would become is not known before."""
+    if request.content_encoding:
+        raise UnsupportedMediaType(f"a body that is not compressed, not {_short(request.content_encoding)}")
 
 
 def flag(request: Request, options: dict[str, Any], name: str) -> bool:

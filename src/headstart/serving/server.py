@@ -166,7 +166,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             threading.Thread(target=self._reload, name="reload", daemon=True).start()
 
     def _reload(self) -> None:
-        from headstart.serving.app import NAME
+        from headstart.serving.shared import NAME
 
         shared = self.wsgi.extensions[NAME]
         with (shared.settings.state / "reload.lock").open("a") as lock:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
+from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
-from headstart.serving import errors
+from headstart.serving import errors, explaining
 from headstart.serving.models import Served
 from headstart.serving.requests import deadline, flag, read, still_there
+from headstart.serving.shared import serving
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
 _ONE = "/models/<name>"
 _VERSION = "/models/<name>/versions/<version>"
 
 
-def _shared() -> Any:
-    return current_app.extensions["headstart"]
-
-
 def _served(name: str, version: str | None) -> Served:
-    found: Served = _shared().registry.get(name, version)
+    found = serving().registry.get(name, version)
     g.fields = {"model": found.name, "version": found.version}
     return found
 
@@ -28,7 +26,7 @@ def _served(name: str, version: str | None) -> Served:
 @blueprint.get("/models")
 def models() -> Response:
     """List the models."""
-    return jsonify({"models": [describe(served) for served in _shared().registry]})
+    return jsonify({"models": [describe(served) for served in serving().registry]})
 
 
 @blueprint.get(_ONE)
@@ -51,7 +49,7 @@ def predict(name: str, version: str | None = None) -> Response:
         asked.items, until, abstain=abstain, names=asked.names, wanted=still_there(request)
     )
     g.fields["items"] = len(predictions)
-    _shared().observe(served, asked.items, predictions, features)
+    serving().observe(served, asked.items, predictions, features)
     answer: dict[str, Any] = {
         "model": served.name,
         "version": served.version,
@@ -63,9 +61,37 @@ def predict(name: str, version: str | None = None) -> Response:
     return jsonify(answer)
 
 
+@blueprint.post(f"{_ONE}:explain")
+@blueprint.post(f"{_VERSION}:explain")
+def explain(name: str, version: str | None = None) -> Response:
+    """Say why a model answers about one item as it does."""
+    served = _served(name, version)
+    until = deadline(request, served.settings.deadline)
+    asked = read(request, served)
+    if len(asked.items) != 1:
+        raise BadRequest(f"one item to explain, not {len(asked.items)}")
+    found = explaining.explain(served, asked.items[0], until, still_there(request))
+    return jsonify({"model": served.name, "version": served.version, **found})
+
+
+@blueprint.post(f"{_ONE}:embed")
+@blueprint.post(f"{_VERSION}:embed")
+def embed(name: str, version: str | None = None) -> Response:
+    """Return the features that a model's first network computes of items."""
+    served = _served(name, version)
+    until = deadline(request, served.settings.deadline)
+    asked = read(request, served)
+    predictions, features = served.predict(asked.items, until, wanted=still_there(request))
+    for each in predictions:
+        if each.error is not None:
+            raise UnprocessableEntity(f"{each.input}: {each.error}")
+    rows = [[float(value) for value in row] for row in features if row is not None]
+    return jsonify({"model": served.name, "version": served.version, "embeddings": rows})
+
+
 def describe(served: Served) -> dict[str, Any]:
     """Return what a client must know of a model."""
-    versions = _shared().registry.versions(served.name)
+    versions = serving().registry.versions(served.name)
     return {
         "name": served.name,
         "version": served.version,
