@@ -1,18 +1,23 @@
-"""Few items a class: what `fit` chooses below ten, against plain logistic regression, over random draws.
+"""Few items a class: what `fit` chooses below twenty, against plain logistic regression, over random draws.
 
-Plain is scikit-learn's logistic regression on the raw features, as it comes. Dog breeds are classes that the
-backbone was trained to name, so its classifier knows them; of the ten monkeys it knows two by name.
+Plain is scikit-learn's logistic regression as it comes (C = 1), on the raw features and on standardised ones,
+as most people do. Raw is the better of the two, so the target is judged against that. Dog breeds are classes
+that the backbone was trained to name, so its classifier knows them; of the ten monkeys it knows two by name.
+The methods were developed on imagenette, ants and bees, cats and dogs, and CIFAR-10.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from support.common import data_folder, photographs, record, table, verdict
 
 import headstart as hs
@@ -22,6 +27,7 @@ from headstart.progress import quiet
 from headstart.transfer.features import Features
 from headstart.transfer.heads import silent_solvers
 from headstart.transfer.selection import Labelled, one_core_each
+from headstart.transfer.shots.answers import SourceSpace, source_space
 from headstart.transfer.shots.choices import few_choices
 from headstart.transfer.source_head import SourceStart, select_start, source_start
 from headstart.transfer.store import FeatureStore
@@ -29,29 +35,46 @@ from headstart.transfer.store import FeatureStore
 SHOTS, TARGET = (1, 2, 4, 8, 16), 0.03
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How one draw of items did: accuracies, and what was chosen."""
+
+    raw: float
+    standardised: float
+    chosen: float
+    by: str
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=20)
     draws = parser.parse_args().draws
-    rows: list[tuple[object, ...]] = [("set", "shots", "plain", "chosen", "gain", "95 % interval", "by")]
+    rows: list[tuple[object, ...]] = [
+        ("set", "shots", "plain", "standardised", "chosen", "gain", "95 % interval", "by")
+    ]
     gains: dict[int, list[float]] = {}
     for name, classes, sources in (_breeds(), _monkeys()):
-        data, start = _features(classes, sources)
+        data, known = _features(classes, sources)
         for shots in SHOTS:
             if np.bincount(data.y).min() < shots + 1:
                 continue
-            found = [_draw(data, start, shots, seed) for seed in range(draws)]
-            plain, chosen = (np.array([each[n] for each in found]) for n in (0, 1))
-            gain = chosen - plain
+            found = [_draw(data, known, shots, seed) for seed in range(draws)]
+            gain = np.array([each.chosen - each.raw for each in found])
             low, high = np.quantile(_means(gain), (0.025, 0.975))
             gains.setdefault(shots, []).append(float(gain.mean()))
-            ways = [each[2] for each in found]
+            ways = [each.by for each in found]
             by = max(set(ways), key=ways.count)
-            figures = (float(plain.mean()), float(chosen.mean()), float(gain.mean()))
-            rows.append((name, shots, *figures, f"{low:.3f} to {high:.3f}", by))
+            means = {
+                "plain": float(np.mean([each.raw for each in found])),
+                "standardised": float(np.mean([each.standardised for each in found])),
+                "chosen": float(np.mean([each.chosen for each in found])),
+                "gain": float(gain.mean()),
+            }
+            rows.append((name, shots, *means.values(), f"{low:.3f} to {high:.3f}", by))
+            print(rows[-1], flush=True)
             record("few_shot", {
-                "set": name, "shots": shots, "draws": draws, "plain": figures[0], "chosen": figures[1],
-                "gain": figures[2], "low": float(low), "high": float(high), "by": by,
+                "set": name, "shots": shots, "draws": draws, **means, "low": float(low), "high": float(high),
+                "by": by,
             }, packages=("scikit-learn", "openvino"))  # fmt: skip
     table("few items a class", rows)
     average = float(np.mean([np.mean(gains[shots]) for shots in (1, 4, 16) if shots in gains]))
@@ -75,7 +98,10 @@ def _monkeys() -> tuple[str, list[str], list[Path]]:
     return "monkeys10", [named[path.parent.name] for path in paths], paths
 
 
-def _features(classes: list[str], sources: list[Path]) -> tuple[Labelled, SourceStart | None]:
+Known = tuple[SourceStart | None, SourceSpace | None]
+
+
+def _features(classes: list[str], sources: list[Path]) -> tuple[Labelled, Known]:
     dataset = hs.data.open(sources, labels=classes)
     with FeatureStore() as store:
         found = gather(
@@ -92,23 +118,28 @@ def _features(classes: list[str], sources: list[Path]) -> tuple[Labelled, Source
     y = np.array([names.index(str(item.label)) for item in found.dataset])
     rows = found.features.pool(np.asarray(found.features.X, np.float32))
     features = Features(rows, np.arange(len(rows)), np.arange(len(rows)))
-    start = source_start(backbones.card("efficientnet_lite0"), names, offline=True)
-    return Labelled(features, y, len(names)), start
+    card = backbones.card("efficientnet_lite0")
+    return Labelled(features, y, len(names)), (
+        source_start(card, names, offline=True),
+        source_space(card, offline=True),
+    )
 
 
-def _draw(data: Labelled, start: SourceStart | None, shots: int, seed: int) -> tuple[float, float, str]:
+def _draw(data: Labelled, what: Known, shots: int, seed: int) -> Drawn:
     generator = np.random.default_rng(seed)
     each = [generator.permutation(np.flatnonzero(data.y == label))[:shots] for label in range(data.classes)]
     known = np.sort(np.concatenate(each))
     asked = data.take(np.setdiff1d(np.arange(len(data.y)), known))
-    choices = few_choices(data, start, data.take(known))
+    start, space = what
+    choices = few_choices(data, start, data.take(known), space)
     with silent_solvers(), one_core_each():
-        model = LogisticRegression(max_iter=300).fit(data.features.X[known], data.y[known])
+        plain = LogisticRegression(max_iter=300), make_pipeline(StandardScaler(), LogisticRegression())
+        fitted = [model.fit(data.features.X[known], data.y[known]) for model in plain]
+        raw, standardised = (float((m.predict(asked.features.X) == asked.y).mean()) for m in fitted)
         chosen, selection, losses = select_start(choices, known, "linear", seed=seed)
         head = chosen.take(known).fit("linear", selection.strength, None, seed)
-    plain = float((model.predict(asked.features.X) == asked.y).mean())
     by = min(losses, key=lambda name: losses[name]) if losses else next(iter(choices))
-    return plain, float((asked.logits(head).argmax(1) == asked.y).mean()), by
+    return Drawn(raw, standardised, float((asked.logits(head).argmax(1) == asked.y).mean()), by)
 
 
 def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:

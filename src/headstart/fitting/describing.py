@@ -14,7 +14,7 @@ from headstart.fitting.gathering import NO_ENGINE
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval
 from headstart.transfer.heads import Head
-from headstart.transfer.shots.choices import MEANS, ONE_SCALE
+from headstart.transfer.shots.choices import ANSWERS, MEANS, ONE_SCALE
 from headstart.transfer.source_head import SOURCE
 
 if TYPE_CHECKING:
@@ -85,22 +85,21 @@ def _input(card: Card) -> str:
 
 
 def _head(fitted: Fitted) -> str:
-    if not fitted.losses:
-        return kind_of(fitted)
     if "views" in fitted.plan or "stack" in fitted.losses:
         each = ", ".join(f"{name} {loss:.4f}" for name, loss in fitted.losses.items())
         weights = ", ".join(f"{name} {weight:.2f}" for name, weight in fitted.plan.get("views", {}).items())
         weighed = f"weights: {weights}; " if weights else ""
         return f"{kind_of(fitted)} ({weighed}log loss over folds: {each})"
-    by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
-    started = {
-        None: "initialised from zero",
+    made_by = {
         MEANS: "the nearest class mean",
         ONE_SCALE: "with all features on one scale",
+        ANSWERS: "starting from what the backbone's own classifier says of the items",
         SOURCE: str(fitted.start),
     }
-    chosen = started[fitted.plan.get("head_start")]
-    return f"{kind_of(fitted)}, {chosen} (log loss over folds: {by_loss})"
+    chosen = made_by.get(fitted.plan.get("head_start", ""), "initialised from zero" if fitted.losses else "")
+    said = f"{kind_of(fitted)}, {chosen}" if chosen else kind_of(fitted)
+    by_loss = ", ".join(f"from {name} {loss:.4f}" for name, loss in fitted.losses.items())
+    return f"{said} (log loss over folds: {by_loss})" if by_loss else said
 
 
 def kind_of(fitted: Fitted) -> str:

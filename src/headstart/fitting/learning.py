@@ -20,7 +20,8 @@ from headstart.fitting.views import Answers, AtBlock, view_plan
 from headstart.transfer.calibration import AnyCalibration, Interval
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled, Selection, assign_folds, select
-from headstart.transfer.shots.choices import MEANS, ONE_SCALE, OneScale, few_choices
+from headstart.transfer.shots.answers import SourceAnswers, SourceSpace
+from headstart.transfer.shots.choices import ANSWERS, MEANS, ONE_SCALE, OneScale, few_choices
 from headstart.transfer.shots.means import ClassMeans
 from headstart.transfer.source_head import (
     SOURCE,
@@ -33,6 +34,13 @@ from headstart.transfer.stacking import Stacked, StackedHead, select_view
 
 if TYPE_CHECKING:
     from headstart.fitting.views import AnyHead
+
+_MADE_BY: dict[type[Labelled], str] = {
+    Started: SOURCE,
+    SourceAnswers: ANSWERS,
+    ClassMeans: MEANS,
+    OneScale: ONE_SCALE,
+}
 
 
 @dataclass(frozen=True)
@@ -95,13 +103,14 @@ def learn(
     seed: int,
     start: SourceStart | None = None,
     views: Mapping[str, Sequence[Labelled]] | None = None,
+    space: SourceSpace | None = None,
 ) -> Fitted:
     """Choose, check and fit the head on cached features, or on the best of several views of the items."""
     data = arrangement.data
     require_variety(data.take(arrangement.train))
     choices = start_choices(data, start)
     if kind == "linear" and not views:
-        choices = few_choices(data, start, data.take(arrangement.train))
+        choices = few_choices(data, start, data.take(arrangement.train), space)
     choose = partial(select_view, views) if views else partial(select_start, choices)
     checked, on_train = None, None
     evaluations: dict[str, AnyEvaluation] = {}
@@ -136,10 +145,8 @@ def learn(
         test = _answer(data, arrangement, gathered, arrangement.test, head, calibration, seed)
         evaluations = {"test": test, **evaluations}
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
-    if isinstance(data, Started):
-        plan["head_start"] = SOURCE
-    elif isinstance(data, ClassMeans | OneScale):
-        plan["head_start"] = MEANS if isinstance(data, ClassMeans) else ONE_SCALE
+    if type(data) in _MADE_BY:
+        plan["head_start"] = _MADE_BY[type(data)]
     plan |= view_plan(data)
     beside = () if checked is None else _beside(data, checked, head)
     return Fitted(

@@ -28,6 +28,8 @@ from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer.heads import KINDS, Kind
 from headstart.transfer.selection import Labelled, one_core_each
+from headstart.transfer.shots.answers import source_space
+from headstart.transfer.shots.choices import is_few
 from headstart.transfer.source_head import source_start
 from headstart.transfer.store import FeatureStore
 
@@ -166,9 +168,11 @@ def fit(
         def fit_head(name: str, gathered: Gathered, kind: Kind) -> Candidate:
             began = time.monotonic()
             arranged = arrangement.with_features(gathered.features)
-            source = None
+            source = space = None
             if kind == "linear" and dataset.target == "label":
                 source = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
+                if is_few(arranged.data.take(arranged.train)):
+                    space = source_space(gathered.card, offline=offline, say=say)
             views: Mapping[str, Sequence[Labelled]] | None = None
             if kind == "linear":
                 views = views_of(
@@ -178,7 +182,7 @@ def fit(
             if others is not None and views is not None:
                 views = with_spread(views, arranged.data, gathered.card.name, others, source, seed)
             with one_core_each():
-                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views)
+                fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views, space)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)
 
         candidates = [fit_head(PROBE, gathered, head)]

@@ -33,6 +33,8 @@ from headstart.pages import Cell, Markup, Page, Shown, paragraph, table
 from headstart.progress import Say, quiet
 from headstart.transfer.heads import Head
 from headstart.transfer.selection import Selection, assign_folds, one_core_each
+from headstart.transfer.shots.answers import source_space
+from headstart.transfer.shots.choices import is_few
 from headstart.transfer.source_head import source_start
 from headstart.transfer.store import FeatureStore
 from headstart.transfer.tasks.shared import UNKNOWN, fit_shared
@@ -222,12 +224,15 @@ def fit_tasks(
                 raise DataError(f"items of {task!r} to check on", "none", fix)
             began_task = time.monotonic()
             start = source_start(part.card, arrangement.labels, offline=offline, say=say)
+            space = None
+            if is_few(arrangement.data.take(arrangement.train)):
+                space = source_space(part.card, offline=offline, say=say)
             views = views_of(
                 arrangement.data, part, default=backbone is None, start=None, store=store,
                 offline=offline, say=say,
             )  # fmt: skip
             with one_core_each():
-                fitted = learn(arrangement, part, "linear", None, class_weight, seed, start, views)
+                fitted = learn(arrangement, part, "linear", None, class_weight, seed, start, views, space)
             own = probe(OWN, part, arrangement, fitted, time.monotonic() - began_task)
             found = [own, together.candidate(task, own)]
             best, trials[task] = keep_best(found, guard=True, say=quiet)

@@ -184,7 +184,7 @@ def fit_head(
     present, compact = np.unique(y, return_inverse=True)
     if len(present) == 1:  # a fold that holds out all items of the other classes: this one always wins
         nothing = np.zeros((rows.shape[1], 1), np.float32), np.zeros(1, np.float32)
-        return Head(kind, (_spread(nothing, present, classes),))
+        return Head(kind, (widened(nothing, present, classes),))
     x = scaler.apply(rows)
     if kind == "linear":
         first, *rest = _linear(x, compact, strength, class_weight, weight)
@@ -195,11 +195,11 @@ def fit_head(
     else:
         raise OptionError(f"a head of kind {', '.join(KINDS)}", repr(kind), "choose one of them")
     layers = [scaler.fold(*first), *rest]
-    layers[-1] = _spread(layers[-1], present, classes)
+    layers[-1] = widened(layers[-1], present, classes)
     return Head(kind, tuple(layers))
 
 
-def _spread(layer: Layer, present: NDArray[np.int64], classes: int) -> Layer:
+def widened(layer: Layer, present: NDArray[np.int64], classes: int) -> Layer:
     """Give absent classes columns of their own that never win."""
     weight, bias = layer
     wide = np.zeros((weight.shape[0], classes), np.float32)

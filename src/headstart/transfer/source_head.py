@@ -264,9 +264,9 @@ def fit_from_source(
     its_bias = start.bias[known] + scaler.mean @ start.weight[:, known]
     origin = np.vstack([its_weight, its_bias])
     scale = 1 / fit_temperature(x @ its_weight + its_bias, compact)
-    counts = _item_weights(compact, class_weight)
+    counts = item_weights(compact, class_weight)
     counts = counts if weight is None else counts * weight.astype(np.float32)
-    found = _descend(x, compact, scale * origin, strength, counts)
+    found = descend(x, compact, scale * origin, strength, counts)
     folded = scaler.fold(found[:-1], found[-1])
     wide = np.zeros((rows.shape[1], len(start.bias)), np.float32)
     offset = np.full(len(start.bias), _NOT_LEARNED, np.float32)
@@ -274,17 +274,21 @@ def fit_from_source(
     return Head("linear", ((wide, offset),))
 
 
-def _item_weights(y: NDArray[np.int64], class_weight: str | None) -> NDArray[np.float32]:
+def item_weights(y: NDArray[np.int64], class_weight: str | None) -> NDArray[np.float32]:
+    """Return how much each item counts: with "balanced" every class the same, float32 [n], 1 on average."""
     if class_weight is None:
         return np.ones(len(y), np.float32)
     counts = np.bincount(y)
     return (len(y) / (np.count_nonzero(counts) * counts[y])).astype(np.float32)
 
 
-def _descend(
+def descend(
     x: Matrix, y: NDArray[np.int64], origin: Floats, strength: float, weights: NDArray[np.float32]
 ) -> Floats:
-    """Return the weights, the intercepts as their last line, of the regression pulled towards `origin`."""
+    """Return the weights, the intercepts as their last line, of the regression pulled towards `origin`.
+
+    The arguments are those of `objective`.
+    """
     from scipy.optimize import minimize
 
     options = {"maxiter": MAX_ITERATIONS, "gtol": 1e-4, "ftol": 1e-7}

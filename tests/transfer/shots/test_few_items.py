@@ -11,8 +11,17 @@ from headstart.errors import DataError
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Matrix
 from headstart.transfer.selection import Labelled
+from headstart.transfer.shots.answers import SourceSpace
 from headstart.transfer.shots.cache import KeyValueCache
-from headstart.transfer.shots.choices import FEW, MEANS, ONE_SCALE, OneScale, few_choices, is_few
+from headstart.transfer.shots.choices import (
+    ANSWERS,
+    FEW,
+    MEANS,
+    ONE_SCALE,
+    OneScale,
+    few_choices,
+    is_few,
+)
 from headstart.transfer.shots.means import ClassMeans, class_means
 from headstart.transfer.shots.pairs import PairScale, cosines, sample_pairs
 from headstart.transfer.source_head import SOURCE, ZERO, SourceStart, select_start
@@ -73,12 +82,15 @@ def test_weights_count_in_class_means() -> None:
     assert light.logits(np.array([[1, 0]])) @ [1, -1] > light.logits(np.array([[0, 1]])) @ [1, -1]
 
 
-def test_methods_for_few_items_are_tried_below_ten_a_class_only() -> None:
+def test_methods_for_few_items_are_tried_below_twenty_a_class_only() -> None:
     few, many = data_of(*clouds(FEW - 1)), data_of(*clouds(FEW))
     assert is_few(few)
     assert not is_few(many)
-    assert list(few_choices(few, None, few)) == [ZERO, MEANS, ONE_SCALE]
+    assert set(few_choices(few, None, few)) == {ZERO, MEANS, ONE_SCALE}
     assert list(few_choices(many, None, many)) == [ZERO]
+    space = SourceSpace.of(np.random.default_rng(0).normal(size=(16, 6)), np.zeros(6))
+    assert set(few_choices(few, None, few, space)) == {ONE_SCALE, ANSWERS}
+    assert list(few_choices(many, None, many, space)) == [ZERO]
 
 
 def test_with_one_item_each_nothing_can_be_held_out_so_means_answer_or_the_source_classes() -> None:
@@ -88,6 +100,8 @@ def test_with_one_item_each_nothing_can_be_held_out_so_means_answer_or_the_sourc
     assert losses == {}
     start = SourceStart(np.ones((16, 4)), np.zeros(4), np.ones(4, np.bool_))
     assert list(few_choices(data, start, data)) == [SOURCE, MEANS]
+    space = SourceSpace.of(np.random.default_rng(0).normal(size=(16, 6)), np.zeros(6))
+    assert list(few_choices(data, None, data, space)) == [ANSWERS]
 
 
 def test_what_is_chosen_is_what_loses_least_over_the_folds() -> None:

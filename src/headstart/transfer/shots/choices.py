@@ -10,11 +10,12 @@ import numpy as np
 from headstart.data.items import Target
 from headstart.transfer.heads import Head, Kind, Scaler, fit_head
 from headstart.transfer.selection import Labelled
+from headstart.transfer.shots.answers import SourceAnswers, SourceSpace
 from headstart.transfer.shots.means import ClassMeans
 from headstart.transfer.source_head import ZERO, SourceStart, start_choices
 
-MEANS, ONE_SCALE = "class means", "one scale"
-FEW = 10
+MEANS, ONE_SCALE, ANSWERS = "class means", "one scale", "source answers"
+FEW = 20
 """Below so many items a class, on average, the methods for few items are tried, too."""
 
 
@@ -56,28 +57,36 @@ def is_few(data: Labelled) -> bool:
     return data.target == "label" and len(data.y) < FEW * data.classes
 
 
-def few_choices(data: Labelled, start: SourceStart | None, known: Labelled) -> dict[str, Labelled]:
+def few_choices(
+    data: Labelled, start: SourceStart | None, known: Labelled, space: SourceSpace | None = None
+) -> dict[str, Labelled]:
     """Return what a linear head may be made by, by name, for `select_start`.
 
-    Where no class has two items, nothing can be held out of any: what starts from zero is left out then.
+    The fewer there are, the better: over a handful of items losses are so noisy that every choice more costs.
+    Where no class has two items, nothing can be held out of any, and what knows nothing before is left out.
 
     Args:
         data: All items.
-        start: What the source classifier knows of the classes, if anything.
+        start: What the source classifier knows of the classes by their names, if anything.
         known: The items that are learned from.
+        space: What the source classifier knows of features. Defaults to None: there is none.
 
     Returns:
-        As `start_choices`; of few items also the class means, and logistic regression on one scale.
+        As `start_choices`; of few items logistic regression on one scale and what starts from the source
+        classifier's answers or, without one, the class means.
     """
     choices = start_choices(data, start)
     if not is_few(known):
         return choices
-    means = ClassMeans(data.features, data.y, data.classes, weight=data.weight)
-    if max(known.counts()) < 2:
+    parts = (data.features, data.y, data.classes)
+    few: dict[str, Labelled] = {ONE_SCALE: OneScale(*parts, weight=data.weight)}
+    if space is None:
+        few[MEANS] = ClassMeans(*parts, weight=data.weight)
+    else:
+        few[ANSWERS] = SourceAnswers(*parts, space, weight=data.weight)
+        # That features vary alike is known of a network that classifies: to standardise them is worse.
         del choices[ZERO]
-        return {**choices, MEANS: means}
-    return {
-        **choices,
-        MEANS: means,
-        ONE_SCALE: OneScale(data.features, data.y, data.classes, weight=data.weight),
-    }
+    if max(known.counts()) < 2:
+        choices.pop(ZERO, None)
+        del few[ONE_SCALE]
+    return {**choices, **few}
