@@ -41,9 +41,7 @@ class Gate:
 )
 def test_everyone_gets_their_own_answers(requests: list[list[int]], most: int) -> None:
     sizes: list[int] = []
-    batcher = Batcher[int, int](
-        lambda questions: [2 * q for q in questions], most=most, seen=sizes.append
-    )
+    batcher = Batcher[int, int](lambda questions: [2 * q for q in questions], most=most, seen=sizes.append)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda questions: batcher.ask(questions, soon()), requests))
     batcher.close()

@@ -120,7 +120,7 @@ def test_a_damaged_version_does_not_answer_and_does_not_stop_the_others(mood: Pa
 def test_requests_go_on_during_reloads(mood: Path, tmp_path: Path) -> None:
     folder = versions(tmp_path / "m", mood, "1", "2")
     registry = Registry(Settings((folder,), tmp_path))
-    expected = {label for label in registry["m"].model.labels}
+    expected = set(registry["m"].model.labels)
     ended = threading.Event()
     wrong: list[object] = []
 
@@ -151,7 +151,9 @@ def test_a_str_is_no_path_on_the_server(patterns: Path, tmp_path: Path) -> None:
         registry["patterns"].answer([str(patterns / "artefact.json")])
 
 
-def test_answers_are_those_of_the_model_itself(patterns: Path, pattern_pictures: Path, tmp_path: Path) -> None:
+def test_answers_are_those_of_the_model_itself(
+    patterns: Path, pattern_pictures: Path, tmp_path: Path
+) -> None:
     served = Registry(Settings((patterns,), tmp_path))["patterns"]
     files = sorted(pattern_pictures.rglob("*.jpg"))[::5]
     contents = [path.read_bytes() for path in files]

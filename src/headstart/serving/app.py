@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import Unauthorized
+from werkzeug.routing import BaseConverter
 
 from headstart.serving import errors, health, openapi, security, v1, v2
 from headstart.serving.feedback import FILE, FeedbackStore
@@ -26,6 +27,12 @@ PROTECTED = ("/v1/", "/v2/models", "/v2/repository", "/metrics")
 """Where a key is asked for, once there is one."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORM_MEMORY = 2 << 20
+
+
+class _Part(BaseConverter):
+    """A name in a path: what stands behind a colon is what to do with it."""
+
+    regex = "[^/:]+"
 
 
 def create_app(settings: Settings) -> Flask:
@@ -62,6 +69,7 @@ def create_app(settings: Settings) -> Flask:
     )
     shared = Serving(settings, registry, metrics, security.Keys(settings.state), feedback, Watch(feedback))
     app.extensions[NAME] = shared
+    app.url_map.converters["part"] = _Part
     app.before_request(_begin)
     app.after_request(_end)
     errors.register(app)

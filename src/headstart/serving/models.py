@@ -62,6 +62,8 @@ def find(path: Path) -> Versions:
     """
     path = path.absolute()
     name = path.name.removesuffix(SUFFIX)
+    if not name or ":" in name:
+        raise ArtefactError("a model's folder without a colon in its name", repr(path.name), "rename it")
     if (path / ARTEFACT).is_file():
         return Versions(name, {"1": path}, "1")
     found = {each.parent.name: each.parent for each in path.glob(f"*/{ARTEFACT}")}

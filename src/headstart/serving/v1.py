@@ -13,8 +13,8 @@ from headstart.serving.requests import deadline, flag, read, still_there
 from headstart.serving.shared import serving
 
 blueprint = Blueprint("v1", __name__, url_prefix="/v1")
-_ONE = "/models/<name>"
-_VERSION = "/models/<name>/versions/<version>"
+_ONE = "/models/<part:name>"
+_VERSION = "/models/<part:name>/versions/<part:version>"
 
 
 def _served(name: str, version: str | None) -> Served:

@@ -33,8 +33,8 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 INPUT = "input"
 _HEADER = "Inference-Header-Content-Length"
-_ONE = "/models/<name>"
-_VERSION = "/models/<name>/versions/<version>"
+_ONE = "/models/<part:name>"
+_VERSION = "/models/<part:name>/versions/<part:version>"
 _OUTPUTS: dict[str, tuple[tuple[str, str], ...]] = {
     "label": (("label", "BYTES"), ("confidence", "FP32"), ("probabilities", "FP32")),
     "labels": (("labels", "BYTES"), ("probabilities", "FP32")),
