@@ -32,6 +32,7 @@ from headstart.cli import (
     serve,
     summarize,
     tune,
+    worker,
 )
 
 app = typer.Typer(
@@ -78,6 +79,7 @@ for command in (
     monitor,
     demo,
     doctor,
+    worker,
 ):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(serve.app, name="serve")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from headstart.cli import common
+from headstart.cli import common, person
 
 EXAMPLE = "Example: headstart serve cats.headstart --port 8080. Also: headstart serve reload | key | person"
 _ANYWHERE = ("127.0.0.1", "::1", "localhost")
@@ -33,6 +33,7 @@ class _Group(TyperGroup):
 app = typer.Typer(cls=_Group, help="Answer over HTTP.", epilog=EXAMPLE)
 key = typer.Typer(help="API keys of machines; while there is none, everybody may ask.", no_args_is_help=True)
 app.add_typer(key, name="key")
+app.add_typer(person.app, name="person")
 
 
 @app.command("models", epilog=EXAMPLE)

@@ -1,8 +1,8 @@
 """The people who may log in: hashed passwords in one file, and a brake on guessing.
 
-Passwords are kept as salted scrypt hashes. Failed attempts are counted in a file that all server processes share,
-by name and address together, by address and by name, so that neither one guesser nor many get far, and nobody
-can lock somebody else out with a handful of tries.
+Passwords are kept as salted scrypt hashes. Failed attempts are counted in a file that all server processes
+share, by name and address together, by address and by name, so that neither one guesser nor many get far, and
+nobody can lock somebody else out with a handful of tries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Studio commands: what a person may ask for on the studio's page, each declared by its inputs and options.
 
-A command says what it needs and how it is done; the page draws its form from that, and the worker runs it. A new
-one joins by `register`, and nothing else has to know of it.
+A command says what it needs and how it is done; the page draws its form from that, and the worker runs it. A
+new one joins by `register`, and nothing else has to know of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headstart.errors import OptionError
 
 Value = str | int | float | bool
 Progress = Callable[[float, str], None]
-"""Where a command tells how far it is: the share that is done, 0 to 1, and what it does now, in a few words."""
+"""Where a command tells how far it is: the share that is done, 0 to 1, and what it does now."""
 Run = Callable[[Mapping[str, Sequence[Path]], Mapping[str, Any], Path, Progress], None]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -79,7 +78,7 @@ class Job:
         return self.status in ENDED
 
     def results(self) -> list[Path]:
-        """Return the files that it made, pages first, then pictures; those still being written are left out."""
+        """Return the files that it made, pages first, then pictures, without hidden ones."""
         order = {".html": 0, ".png": 1, ".jpg": 1, ".gif": 1, ".mp4": 1}
         files = [file for file in self.out.glob("*") if file.is_file() and not file.name.startswith(".")]
         return sorted(files, key=lambda file: (order.get(file.suffix, 2), file.name))
@@ -89,7 +88,8 @@ class JobStore:
     """The queue and its folder; any number of processes may open the same one.
 
     Args:
-        state: The state folder of a served installation, a Path; made where it is missing, for its owner only.
+        state: The state folder of a served installation, a Path; made where it is missing, for its owner
+            alone.
 
     Raises:
         StorageError: It cannot be written.
@@ -164,7 +164,8 @@ class JobStore:
         )
         with self._open() as connection:
             connection.execute(
-                "INSERT INTO job (id, command, inputs, options, person, status, created) VALUES (?,?,?,?,?,?,?)",
+                "INSERT INTO job (id, command, inputs, options, person, status, created) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
         return self.get(name)
@@ -204,7 +205,8 @@ class JobStore:
             )
             row = connection.execute(
                 f"UPDATE job SET status = 'running', tries = tries + 1, started = ?1, alive = ?1 WHERE id = "
-                f"(SELECT id FROM job WHERE status = 'queued' ORDER BY created, id LIMIT 1) RETURNING {_SHOWN}",
+                f"(SELECT id FROM job WHERE status = 'queued' ORDER BY created, id LIMIT 1) "
+                f"RETURNING {_SHOWN}",
                 (now,),
             ).fetchone()
         return None if row is None else self._job(row)
@@ -253,8 +255,10 @@ class JobStore:
             return changed.rowcount == 1
 
     def _job(self, row: tuple[Any, ...]) -> Job:
-        name, command, inputs, options, *rest = row
-        return Job(name, command, json.loads(inputs), json.loads(options), *rest, folder=self.folder / name)
+        values: dict[str, Any] = dict(zip(_SHOWN.split(", "), row, strict=True))
+        for key in ("inputs", "options"):
+            values[key] = json.loads(values[key])
+        return Job(**values, folder=self.folder / values["id"])
 
     @contextmanager
     def _open(self, write: bool = False) -> Iterator[sqlite3.Connection]:
@@ -284,7 +288,6 @@ def _keep(folder: Path, name: str, content: bytes) -> str:
     """Write a file that a person sent, under its own name as far as that is harmless."""
     clean = re.sub(r"[^\w .()+-]", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).strip(". ")
     folder.mkdir(parents=True)
-    stem, suffix = os.path.splitext(clean)
-    path = folder / ((stem[:40] or "file") + suffix[:10])
+    path = folder / ((Path(clean).stem[:40] or "file") + Path(clean).suffix[:10])
     path.write_bytes(content)
     return str(path.resolve())

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.errors import HeadstartError
@@ -25,7 +26,9 @@ _GRACE = 5.0
 """Seconds that a stopped job gets to end by itself."""
 
 
-def work(state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = quiet) -> int:
+def work(
+    state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = quiet, module: str = __name__
+) -> int:
     """Do the jobs of a queue, until interrupted.
 
     Args:
@@ -33,6 +36,8 @@ def work(state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = q
         minutes: How long one job may take, float; a longer one fails. Defaults to 60.
         once: Whether to return when the queue is empty. Defaults to False.
         say: Told of every job. Defaults to nobody.
+        module: What does one job when it is run with `python -m`: `main` of this module, after more commands
+            have been registered. Defaults to this one.
 
     Returns:
         How many jobs were taken.
@@ -51,7 +56,7 @@ def work(state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = q
         if job is not None:
             taken += 1
             say(f"{job.id}: {job.command} for {job.person}")
-            _watch(store, job, state, minutes)
+            _watch(store, job, [sys.executable, "-m", module, str(state), job.id], minutes)
             say(f"{job.id}: {store.get(job.id).status}")
         elif once:
             return taken
@@ -59,10 +64,9 @@ def work(state: Path, *, minutes: float = 60.0, once: bool = False, say: Say = q
             time.sleep(_PAUSE)
 
 
-def _watch(store: JobStore, job: Job, state: Path, minutes: float) -> None:
-    """Start a job's process, and stop it when the job is cancelled, takes too long, or the worker has to end."""
+def _watch(store: JobStore, job: Job, line: Sequence[str], minutes: float) -> None:
+    """Start a job's process; stop it when the job is cancelled, takes too long, or the worker has to end."""
     log = job.folder / "log.txt"
-    line = [sys.executable, "-m", "headstart.studio.worker", str(state), job.id]
     with log.open("wb") as errors:
         process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
     begun = beat = time.monotonic()
@@ -128,7 +132,8 @@ def step_back() -> None:
         os.nice(10)
 
 
-def _main() -> None:
+def main() -> None:
+    """Do the job that the command line names: STATE ID."""
     tune_process()
     state, name = sys.argv[1:]
     store = JobStore(Path(state))
@@ -136,4 +141,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    main()
