@@ -15,6 +15,7 @@ from headstart.cli import (
     common,
     compare,
     demo,
+    deploy,
     diagnose,
     distill,
     doctor,
@@ -83,6 +84,7 @@ for command in (
 ):
     app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
 app.add_typer(serve.app, name="serve")
+app.add_typer(deploy.app, name="deploy")
 app.add_typer(backbones.app, name="backbones")
 app.add_typer(cache.app, name="cache")
 app.add_typer(recipe.app, name="recipe")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from headstart.progress import tell as tell
 
@@ -120,3 +121,19 @@ def start() -> None:
 
     tune_process()
     warnings.filterwarnings("ignore", module=r"PIL\..*")  # damaged files are reported by headstart itself
+
+
+def default_command(name: str) -> type[TyperGroup]:
+    """Return a group in which what is no subcommand goes to one: `serve MODEL` is `serve models MODEL`.
+
+    Args:
+        name: The subcommand, str.
+    """
+
+    class Group(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if not args or args[0] not in self.commands:
+                args = [name, *args]
+            return super().parse_args(ctx, args)
+
+    return Group

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from headstart.cli import common, person
 
@@ -21,16 +20,7 @@ StateOption = Annotated[
 ]
 
 
-class _Group(TyperGroup):
-    """`headstart serve MODEL` is `headstart serve models MODEL`: what is no subcommand is a model."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or args[0] not in self.commands:
-            args = ["models", *args]
-        return super().parse_args(ctx, args)
-
-
-app = typer.Typer(cls=_Group, help="Answer over HTTP.", epilog=EXAMPLE)
+app = typer.Typer(cls=common.default_command("models"), help="Answer over HTTP.", epilog=EXAMPLE)
 key = typer.Typer(help="API keys of machines; while there is none, everybody may ask.", no_args_is_help=True)
 app.add_typer(key, name="key")
 app.add_typer(person.app, name="person")
