@@ -213,7 +213,8 @@ def compare_traffic(
     References:
         Gretton et al., "A kernel two-sample test", JMLR 2012. Rabanser, Günnemann and Lipton, "Failing
         loudly", NeurIPS 2019, for tests on few components. Westfall and Young, "Resampling-based multiple
-        testing", 1993, for the smallest p-value.
+        testing", 1993, for the smallest p-value. Guillory et al., "Predicting with confidence on unseen
+        distributions", ICCV 2021, for the difference of mean confidences.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -246,7 +247,11 @@ def compare_traffic(
         mix = tuple(
             (label, float(then), float(now)) for label, then, now in zip(labels, *shares, strict=True)
         )
-    add(ANSWER if target == "number" else CONFIDENCE, _ks(sure, divisions))
+    if target == "number":
+        add(ANSWER, _ks(sure, divisions))
+    else:
+        # Not its distribution: near certainty that of out-of-fold answers is of another shape.
+        add(CONFIDENCE, _gap(sure[:, 0], divisions))
     overall, adjusted = _together(np.stack(found))
     checks = tuple(
         Check(name, float(max(values[0], 0.0)), p)
@@ -351,6 +356,14 @@ def _ks(columns: Floats, divisions: NDArray[np.bool_]) -> Floats:
         steps = np.abs(np.cumsum(weight[:, order], axis=1)[:, ends]).max(1)
         largest = np.maximum(largest, steps)
     return largest
+
+
+def _gap(values: Floats, divisions: NDArray[np.bool_]) -> Floats:
+    """Return by how much the means of both sides differ, for each division."""
+    count = int(divisions[0].sum())
+    inside = divisions.astype(np.float64) @ values
+    found: Floats = np.abs(inside / count - (values.sum() - inside) / (len(values) - count))
+    return found
 
 
 def _chi_square(said: Floats, divisions: NDArray[np.bool_]) -> Floats:
