@@ -277,7 +277,8 @@ def test_a_worker_that_has_to_end_gives_its_job_back(tmp_path: Path) -> None:
     try:
         wait_until(lambda: store.get(job.id).step == "opening the model")
         worker.terminate()
-        assert worker.wait(30) == 143
+        worker.communicate(timeout=30)
+        assert worker.returncode == 143
         assert store.get(job.id).status == "queued"
         worker = start_worker(tmp_path)
         wait_until(lambda: store.get(job.id).step == "opening the model")

@@ -264,6 +264,7 @@ class JobStore:
     def _open(self, write: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self._path, timeout=20, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = NORMAL")
                 if write:
                     connection.execute("BEGIN IMMEDIATE")
                 yield connection

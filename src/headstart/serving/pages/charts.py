@@ -43,13 +43,19 @@ def columns(caption: str, names: tuple[str, str], values: Sequence[tuple[str, in
     return _figure(caption, f"at most {most:,}", said, Markup("").join(rects), names, values)
 
 
-def line(caption: str, names: tuple[str, str], values: Sequence[tuple[str, float | None]]) -> Markup:
+def line(
+    caption: str,
+    names: tuple[str, str],
+    values: Sequence[tuple[str, float | None]],
+    note: str = "from 0 to 1",
+) -> Markup:
     """Return a line chart of values from 0 to 1.
 
     Args:
         caption: What it shows, str.
         names: What the two columns of its table are called, str.
         values: (name, value) of each place, from left to right; None where there is no value.
+        note: How to read it, str. Defaults to "from 0 to 1".
 
     Returns:
         A figure, Markup, with the table of its numbers behind it.
@@ -68,7 +74,7 @@ def line(caption: str, names: tuple[str, str], values: Sequence[tuple[str, float
     )
     low, high = (pick([v for _, v in known], default=0.0) for pick in (min, max))
     said = f"{caption}: {len(points)} points between {low:.2f} and {high:.2f}"
-    return _figure(caption, "from 0 to 1", said, drawn, names, values)
+    return _figure(caption, note, said, drawn, names, values)
 
 
 def _figure(

@@ -11,6 +11,9 @@ from headstart.serving.pages.base import begin_session, blueprint, people, perso
 from headstart.serving.people import MOST_CHARACTERS, Attempts
 from headstart.serving.shared import serving
 
+_HERE = {"", "127.0.0.1", "::1"}
+"""Addresses of this machine; a Unix socket has none."""
+
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> Any:
@@ -19,7 +22,7 @@ def login() -> Any:
     if request.method == "GET":
         return redirect(goal) if person() else _form(goal)
     name = request.form.get("name", "")[:MOST_CHARACTERS].strip()
-    address = request.remote_addr or ""
+    address = _address()
     attempts = Attempts(serving().settings.state)
     if seconds := attempts.wait(name, address):
         minutes = -(-seconds // 60)
@@ -39,6 +42,13 @@ def logout() -> Response:
     """End the session."""
     session.clear()
     return redirect(url_for("pages.try_it"), 303)
+
+
+def _address() -> str:
+    """Return where somebody asks from; what a proxy on this machine says about it is believed."""
+    address = request.remote_addr or ""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return forwarded.rsplit(",", 1)[-1].strip() if forwarded and address in _HERE else address
 
 
 def _form(goal: str, name: str = "", wrong: str = "") -> str:

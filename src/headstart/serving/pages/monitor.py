@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Response, render_template, request
 from werkzeug.exceptions import NotFound
@@ -13,10 +12,11 @@ from werkzeug.exceptions import NotFound
 from headstart.errors import DataError
 from headstart.evaluation.drift import FEWEST
 from headstart.modalities import modality
+from headstart.pages import Markup
 from headstart.serving.models import Served
 from headstart.serving.monitoring import activity, drift_of, past_of
 from headstart.serving.monitoring_page import DriftReport
-from headstart.serving.pages.base import blueprint, document, model_choice, sentence
+from headstart.serving.pages.base import blueprint, document, model_choice, moment, sentence
 from headstart.serving.pages.charts import columns, line
 from headstart.serving.records import Traffic
 from headstart.serving.shared import serving
@@ -50,6 +50,7 @@ def monitor() -> str:
         counts=serving().feedback.counts(served.name),
         drift=found.drift if isinstance(found, DriftReport) else None,
         why_not=found if isinstance(found, str) else "",
+        past=_past(found) if isinstance(found, DriftReport) else None,
         charts=_charts(served, traffic, seconds, step) if len(traffic) else [],
         answers=_answers(traffic),
         fewest=FEWEST,
@@ -94,7 +95,16 @@ def _look(served: Served) -> DriftReport | str:
     return DriftReport(served.name, served.version, noun, drift, past, store.counts(served.name))
 
 
-def _charts(served: Served, traffic: Traffic, seconds: float, step: float) -> list[Any]:
+def _past(found: DriftReport) -> Markup | None:
+    """Return a chart of earlier looks, which shows since when things are different."""
+    if len(found.past) < 2:
+        return None
+    values = [(moment(each.until), each.p_value) for each in found.past]
+    note = f"p-value, from 0 to 1; {found.drift.level:g} and below is an alarm"
+    return line("Earlier looks", ("until", "p"), values, note)
+
+
+def _charts(served: Served, traffic: Traffic, seconds: float, step: float) -> list[Markup]:
     rows = {row["at"]: row for row in activity(traffic, step)}
     now = time.time()
     starts = [now // step * step - step * back for back in reversed(range(round(seconds / step)))]

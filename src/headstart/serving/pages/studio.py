@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from headstart.errors import OptionError
 from headstart.modalities import modality
 from headstart.serving import studio_commands  # noqa: F401 (registers its commands)
+from headstart.serving.models import SUFFIX
 from headstart.serving.pages.base import blueprint, document, person, sentence
 from headstart.serving.shared import serving
 from headstart.studio.commands import Command, Input, commands
@@ -35,7 +36,7 @@ def store() -> JobStore:
 def studio() -> str:
     """Show what can be made, and the jobs."""
     jobs = store().jobs(_SHOWN)
-    shown = [{**vars(job), "picture": _first(job)} for job in jobs]
+    shown = [{**vars(job), "picture": _first(job), "about": _about(job)} for job in jobs]
     part = request.headers.get("X-Part") == "jobs"
     return render_template(
         "jobs.html" if part else "studio.html",
@@ -132,6 +133,13 @@ def _job(job_id: str) -> Job:
 
 def _first(job: Job) -> str | None:
     return next((file.name for file in job.results() if file.suffix in PICTURES), None)
+
+
+def _about(job: Job) -> str:
+    """Return what a job is about in a few words: its first file, and how many more."""
+    names = [Path(path).name for paths in job.inputs.values() for path in paths]
+    files = [name for name in names if not name.endswith(SUFFIX)]
+    return "" if not files else files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 def _idle(jobs: Sequence[Job]) -> bool:

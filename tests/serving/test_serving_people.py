@@ -1,0 +1,127 @@
+"""Who may log in: passwords are never kept, guessing is slow, nobody locks anybody out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from headstart.cli import run
+from headstart.errors import OptionError, StorageError
+from headstart.serving import people as people_module
+from headstart.serving.people import Attempts, People
+
+GOOD = "difference engine"
+
+
+def test_a_password_is_right_or_wrong_and_never_kept(tmp_path: Path) -> None:
+    people = People(tmp_path / "state")
+    people.add("ada", GOOD)
+    assert people.matches("ada", GOOD)
+    assert not people.matches("ada", GOOD + "x")
+    assert not people.matches("ada", "")
+    assert not people.matches("grace", GOOD)
+    assert GOOD not in people.path.read_text()
+    if os.name == "posix":
+        assert people.path.stat().st_mode & 0o077 == 0
+
+
+def test_two_people_with_one_password_have_different_hashes(tmp_path: Path) -> None:
+    people = People(tmp_path)
+    people.add("ada", GOOD)
+    people.add("grace", GOOD)
+    kept = json.loads(people.path.read_text())
+    assert kept["ada"] != kept["grace"]
+    assert people.names() == ["ada", "grace"]
+
+
+def test_a_session_ends_with_its_password_and_its_person(tmp_path: Path) -> None:
+    people = People(tmp_path)
+    people.add("ada", GOOD)
+    mark = people.mark("ada")
+    assert mark is not None
+    assert people.is_still("ada", mark)
+    people.add("ada", "another password")
+    assert not people.is_still("ada", mark)
+    people.remove("ada")
+    assert people.mark("ada") is None
+    assert not people.is_still("ada", mark)
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("", GOOD), ("a/b", GOOD), ("a" * 61, GOOD), ("ada", "short"), ("ada", "x" * 201)]
+)
+def test_names_and_passwords_have_limits(name: str, password: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="to fix"):
+        People(tmp_path).add(name, password)
+    assert not People(tmp_path).path.exists()
+
+
+def test_nobody_cannot_be_removed_and_damage_is_named(tmp_path: Path) -> None:
+    people = People(tmp_path)
+    with pytest.raises(OptionError, match="somebody"):
+        people.remove("ada")
+    people.path.write_text("{")
+    with pytest.raises(StorageError, match="people"):
+        people.names()
+
+
+def test_a_guesser_waits_and_a_neighbour_does_not(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path)
+    for _ in range(4):
+        attempts.failed("ada", "192.0.2.1")
+    assert attempts.wait("ada", "192.0.2.1") == 0
+    attempts.failed("ada", "192.0.2.1")
+    assert 800 < attempts.wait("ada", "192.0.2.1") <= 900
+    assert attempts.wait("ada", "192.0.2.2") == 0
+    assert attempts.wait("grace", "192.0.2.1") == 0
+
+
+def test_many_names_from_one_address_and_many_addresses_for_one_name(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path)
+    for number in range(20):
+        attempts.failed(f"name{number}", "192.0.2.1")
+    assert attempts.wait("ada", "192.0.2.1") > 0
+    assert attempts.wait("ada", "192.0.2.2") == 0
+    for number in range(60):
+        attempts.failed("grace", f"198.51.100.{number}")
+    assert attempts.wait("grace", "203.0.113.1") > 0
+
+
+def test_what_was_right_forgets_and_time_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(tmp_path)
+    for _ in range(4):
+        attempts.failed("ada", "192.0.2.1")
+    attempts.succeeded("ada", "192.0.2.1")
+    attempts.failed("ada", "192.0.2.1")
+    assert attempts.wait("ada", "192.0.2.1") == 0
+    for _ in range(5):
+        attempts.failed("ada", "192.0.2.1")
+    monkeypatch.setattr(people_module, "_WINDOW", 0.0)
+    assert attempts.wait("ada", "192.0.2.1") == 0
+
+
+def test_neither_names_nor_addresses_are_kept_in_the_clear(tmp_path: Path) -> None:
+    Attempts(tmp_path).failed("my secret password typed as a name", "192.0.2.77")
+    kept = (tmp_path / "logins.sqlite").read_bytes()
+    assert b"secret" not in kept
+    assert b"192.0.2.77" not in kept
+
+
+def test_people_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    state = ["--state", str(tmp_path)]
+    monkeypatch.setattr("sys.stdin", io.StringIO(GOOD + "\n"))
+    assert run(["serve", "person", "add", "ada", *state]) == 0
+    assert People(tmp_path).matches("ada", GOOD)
+    capfd.readouterr()
+    assert run(["serve", "person", "list", *state]) == 0
+    assert capfd.readouterr().out == "ada\n"
+    assert run(["serve", "person", "remove", "ada", *state]) == 0
+    assert run(["serve", "person", "remove", "ada", *state]) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    assert run(["serve", "person", "add", "ada", *state]) == 2
