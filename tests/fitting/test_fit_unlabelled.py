@@ -71,11 +71,11 @@ def test_the_view_with_unlabelled_items_stands_beside_the_backbones_own() -> Non
     from headstart.fitting.targets import labelled as with_answers
 
     data = with_answers(known.dataset, known.features, known.dataset.classes)
-    views = with_spread({}, data, known.card.name, pool, None, 0)
+    views = with_spread({}, data, known.card.name, pool, [data], 0)
     (alternatives,) = views.values()
     assert [type(view).__name__ for view in alternatives] == ["Labelled", "Spread"]
     assert isinstance(alternatives[-1], Spread)
-    both = with_spread({"terms": [data], known.card.name: [data]}, data, known.card.name, pool, None, 0)
+    both = with_spread({"terms": [data], known.card.name: [data]}, data, known.card.name, pool, [data], 0)
     assert [len(each) for each in both.values()] == [1, 2]
 
 

@@ -15,7 +15,16 @@ from headstart.backbones.catalogue import CARDS
 from headstart.errors import OptionError
 from headstart.fitting.gathering import Gathered, gather, open_labelled
 from headstart.fitting.targets import labelled
-from headstart.fitting.views import AtBlock, feature_member, members_of, texts_of, view_plan, views_of
+from headstart.fitting.views import (
+    AtBlock,
+    MeansAtBlock,
+    OneScaleAtBlock,
+    feature_member,
+    members_of,
+    texts_of,
+    view_plan,
+    views_of,
+)
 from headstart.progress import quiet
 from headstart.text.terms import TermsNetwork
 from headstart.transfer.heads import Head
@@ -61,6 +70,30 @@ def test_the_choice_is_open_where_no_backbone_is_named(found: Gathered) -> None:
     assert [view.block for view in both[NAME] if isinstance(view, AtBlock)] == list(CARDS[NAME].blocks)
     assert isinstance(both["terms"][0], Terms)
     assert list(views(found, default=False)) == [NAME]
+
+
+def test_of_few_texts_features_are_on_one_scale_and_of_one_each_class_means_are_all(found: Gathered) -> None:
+    data = data_of(found)
+    few = np.concatenate([np.flatnonzero(data.y == label)[:3] for label in (0, 1)])
+    one = np.concatenate([np.flatnonzero(data.y == label)[:1] for label in (0, 1)])
+
+    def of(items: np.ndarray) -> dict[str, list[Labelled]]:
+        with FeatureStore() as store:
+            return views_of(
+                data, found, default=True, start=None, store=store, offline=True, say=quiet,
+                known=data.take(items),
+            )  # fmt: skip
+
+    blocks = CARDS[NAME].blocks
+    made = [(type(view), getattr(view, "block", "")) for view in of(few)[NAME]]
+    assert made == [*((OneScaleAtBlock, block) for block in blocks), (MeansAtBlock, blocks[-1])]
+    assert "terms" in of(few)
+    assert [type(view) for views in of(one).values() for view in views] == [MeansAtBlock]
+    # What stands at a depth still says at which, however its head is made.
+    chosen = of(few)[NAME][0]
+    assert view_plan(chosen) == {"cut": blocks[0]}
+    head = chosen.take(few).fit("linear", 10.0, None, 0)
+    assert (chosen.take(few).logits(head).argmax(1) == data.y[few]).all()
 
 
 def test_of_very_much_text_only_words_are_counted(found: Gathered, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,8 +145,8 @@ def learn(
         test = _answer(data, arrangement, gathered, arrangement.test, head, calibration, seed)
         evaluations = {"test": test, **evaluations}
     plan = _plan(gathered, kind, final, class_weight, seed, folds)
-    if type(data) in _MADE_BY:
-        plan["head_start"] = _MADE_BY[type(data)]
+    if made_by := [name for kind_of_view, name in _MADE_BY.items() if isinstance(data, kind_of_view)]:
+        plan["head_start"] = made_by[0]
     plan |= view_plan(data)
     beside = () if checked is None else _beside(data, checked, head)
     return Fitted(

@@ -29,7 +29,7 @@ from headstart.training.plan import Plan, Strategy
 from headstart.transfer.heads import KINDS, Kind
 from headstart.transfer.selection import Labelled, one_core_each
 from headstart.transfer.shots.answers import source_space
-from headstart.transfer.shots.choices import is_few
+from headstart.transfer.shots.choices import few_choices, is_few
 from headstart.transfer.source_head import source_start
 from headstart.transfer.store import FeatureStore
 
@@ -168,19 +168,21 @@ def fit(
         def fit_head(name: str, gathered: Gathered, kind: Kind) -> Candidate:
             began = time.monotonic()
             arranged = arrangement.with_features(gathered.features)
+            data, known = arranged.data, arranged.data.take(arranged.train)
             source = space = None
             if kind == "linear" and dataset.target == "label":
                 source = source_start(gathered.card, arrangement.labels, offline=offline, say=say)
-                if is_few(arranged.data.take(arranged.train)):
+                if is_few(known):
                     space = source_space(gathered.card, offline=offline, say=say)
             views: Mapping[str, Sequence[Labelled]] | None = None
             if kind == "linear":
+                own = list(few_choices(data, source, known, space).values())
                 views = views_of(
-                    arranged.data, gathered, default=by_default, start=carried, store=store,
-                    offline=offline, say=say,
+                    data, gathered, default=by_default, start=carried, store=store, offline=offline, say=say,
+                    known=known, own=own,
                 )  # fmt: skip
-            if others is not None and views is not None:
-                views = with_spread(views, arranged.data, gathered.card.name, others, source, seed)
+                if others is not None:
+                    views = with_spread(views, data, gathered.card.name, others, own, seed)
             with one_core_each():
                 fitted = learn(arranged, gathered, kind, use_folds, class_weight, seed, source, views, space)
             return probe(name, gathered, arranged, fitted, time.monotonic() - began)

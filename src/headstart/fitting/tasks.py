@@ -224,12 +224,12 @@ def fit_tasks(
                 raise DataError(f"items of {task!r} to check on", "none", fix)
             began_task = time.monotonic()
             start = source_start(part.card, arrangement.labels, offline=offline, say=say)
-            space = None
-            if is_few(arrangement.data.take(arrangement.train)):
+            space, of_train = None, arrangement.data.take(arrangement.train)
+            if is_few(of_train):
                 space = source_space(part.card, offline=offline, say=say)
             views = views_of(
                 arrangement.data, part, default=backbone is None, start=None, store=store,
-                offline=offline, say=say,
+                offline=offline, say=say, known=of_train,
             )  # fmt: skip
             with one_core_each():
                 fitted = learn(arrangement, part, "linear", None, class_weight, seed, start, views, space)

@@ -15,7 +15,6 @@ from headstart.fitting.gathering import Gathered
 from headstart.progress import Say
 from headstart.transfer.features import Features
 from headstart.transfer.selection import Labelled
-from headstart.transfer.source_head import SourceStart, start_choices
 from headstart.transfer.unlabelled.spreading import Spread
 
 Source = Dataset | Path | str | Sequence[Path | str]
@@ -64,7 +63,7 @@ def with_spread(
     labelled: Labelled,
     name: str,
     unlabelled: Features,
-    start: SourceStart | None,
+    own: Sequence[Labelled],
     seed: int,
 ) -> dict[str, Sequence[Labelled]]:
     """Return the views with one more alternative to the backbone's own: the one that learns from both.
@@ -74,8 +73,7 @@ def with_spread(
         labelled: The backbone's features of the labelled items.
         name: The backbone's.
         unlabelled: Features of the others.
-        start: What the source classifier knows of the classes, or None.
+        own: What heads on the labelled items' features may be made by, where `views` is {}.
         seed: For the propagation, int.
     """
-    own = views.get(name) or list(start_choices(labelled, start).values())
-    return {**views, name: [*own, Spread.of(labelled, unlabelled, seed)]}
+    return {**views, name: [*(views.get(name) or own), Spread.of(labelled, unlabelled, seed)]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from headstart.text.tokens import know
 from headstart.transfer.features import Features
 from headstart.transfer.heads import Head, Kind
 from headstart.transfer.selection import Labelled
+from headstart.transfer.shots.choices import OneScale, is_few
+from headstart.transfer.shots.means import ClassMeans
 from headstart.transfer.source_head import SourceStart, fit_from_source, match_names
 from headstart.transfer.stacking import Stacked, StackedHead
 from headstart.transfer.store import FeatureStore
@@ -66,6 +68,16 @@ class AtBlock(Labelled):
     """
 
     block: str = ""
+
+
+@dataclass(frozen=True)
+class OneScaleAtBlock(OneScale, AtBlock):
+    """Features of one depth of a network, all on one scale: for few items."""
+
+
+@dataclass(frozen=True)
+class MeansAtBlock(ClassMeans, AtBlock):
+    """Features of one depth of a network, whose heads point to the class means: for few items."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,8 @@ def views_of(
     store: FeatureStore,
     offline: bool,
     say: Say,
+    known: Labelled | None = None,
+    own: Sequence[Labelled] = (),
 ) -> dict[str, list[Labelled]]:
     """Return the views that a collection may be answered by, by name, each with its alternatives.
 
@@ -133,6 +147,8 @@ def views_of(
         store: Keeps what that model's networks say.
         offline: Whether to stay off the network.
         say: Where it is told what is being downloaded.
+        known: The items that are learned from. Defaults to None: all.
+        own: What heads on a picture's features may be made by. Defaults to none: by `data` alone.
 
     Returns:
         The views, of which `select_view` chooses; {} where the backbone's features are all there is.
@@ -146,10 +162,12 @@ def views_of(
     if start is not None:
         views["start"] = [_answers(start, data, gathered, store)]
     if card.modality != "text":
-        views[card.name] = [data]
+        views[card.name] = list(own) or [data]
     elif not fitted:
         depths = {block: replace(its, group=group) for block, its in gathered.depths.items()}
-        views[card.name] = [AtBlock(its, data.y, data.classes, block) for block, its in depths.items()]
+        views[card.name] = _at_depths(depths, data, data if known is None else known)
+        if isinstance(views[card.name][0], MeansAtBlock):
+            return views  # one text of each class: there is nothing that a choice could be made on
     if card.modality == "text" and (fitted or default):
         texts = texts_of(gathered.dataset, card)
         alone = Features(np.zeros((len(texts), 0), np.float32), np.arange(len(texts)), group)
@@ -158,6 +176,22 @@ def views_of(
         else:
             views[TERMS] = [_terms(alone, data, texts, say)]
     return views
+
+
+def _at_depths(depths: Mapping[str, Features], data: Labelled, known: Labelled) -> list[Labelled]:
+    """Return what heads may be made by at each depth of a network.
+
+    Few texts: to standardise features by a handful is to divide by noise. Where no class has two, nothing can
+    be chosen, and class means on what the last block says are taken: 20 newsgroups by one message of each,
+    0.32 right, by regression on standardised features 0.11.
+    """
+    last, features = list(depths.items())[-1]
+    means = MeansAtBlock(features, data.y, data.classes, last)
+    if not is_few(known):
+        return [AtBlock(its, data.y, data.classes, block) for block, its in depths.items()]
+    if max(known.counts()) < 2:
+        return [means]
+    return [*(OneScaleAtBlock(its, data.y, data.classes, block) for block, its in depths.items()), means]
 
 
 def view_plan(view: Labelled) -> dict[str, Any]:
