@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from headstart.artefact.schema import FrontEnd
 from headstart.artefact.streaming import Asked
+from headstart.serving.batching import Late
 from headstart.serving.models import Answer, Served
 from headstart.text.decode import decode
 from headstart.text.sentences import sentences
@@ -72,6 +74,12 @@ class _Asking:
         self._deadline = deadline
         self._wanted = wanted
         self._column = 0
+
+    def prepare(self, item: bytes | str) -> Asked:
+        """Read a variant, while there is time."""
+        if time.monotonic() > self._deadline:
+            raise Late
+        return self.served.prepare(item)
 
     def first(self, item: Asked) -> Answer:
         """Ask about the item itself; its answer is the one that is followed."""
@@ -204,7 +212,7 @@ def _of_text(asking: _Asking, item: bytes | str) -> dict[str, Any]:
     if len(parts) > 1:
         whole = asking.score(answer)
         rest = [" ".join(parts[:place] + parts[place + 1 :]) for place in range(len(parts))]
-        weights = whole - asking.scores([served.prepare(each) for each in rest])
+        weights = whole - asking.scores([asking.prepare(each) for each in rest])
     shown = [
         {"text": part, "weight": round(float(weight), 5)} for part, weight in zip(parts, weights, strict=True)
     ]

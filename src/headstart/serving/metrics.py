@@ -9,9 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from headstart.artefact.prediction import Prediction
+from headstart.serving.settings import METRICS_FOLDER
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that makes prometheus_client count across processes; read when it is imported."""
 _SECONDS = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32)
 _CONFIDENCE = tuple(round(0.1 * n, 1) for n in range(1, 11))
@@ -20,7 +19,7 @@ _CLASSES = 1000
 
 
 class Metrics:
-    """The counters of one worker process; with `FOLDER` set, scraping adds up those of all.
+    """The counters of one worker process; with `METRICS_FOLDER` set, scraping adds up those of all.
 
     Example:
         >>> metrics = Metrics()
@@ -110,7 +109,7 @@ class Metrics:
 
     def scrape(self) -> bytes:
         """Return everything in Prometheus's text format."""
-        if FOLDER not in os.environ:
+        if METRICS_FOLDER not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ _SAID = {
     400: "The request cannot be understood.",
     401: "It needs an API key.",
     404: "There is no such model or version.",
-    413: "The body is too large, or brings too many items.",
+    413: "The body is too large.",
     415: "The body is of another type, or compressed.",
     422: "What was sent cannot be read.",
     429: "There is too much to do; Retry-After says when to ask again.",
@@ -63,7 +63,7 @@ def described(shared: Serving) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(shared.settings.items),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -114,7 +114,7 @@ def _of_model(shared: Serving, version: bool) -> Json:
     }
 
 
-def _schemas() -> Json:
+def _schemas(most: int) -> Json:
     told = _object(code=_TEXT, message=_TEXT, request_id=_TEXT)
     predictions = {"type": "array", "items": _ref("Prediction")}
     answered = {"model": _TEXT, "version": _TEXT}
@@ -148,7 +148,7 @@ def _schemas() -> Json:
         "interval": _NUMBERS,
         "error": _TEXT,
     }
-    items = _object(items={"type": "array", "minItems": 1, "items": item})
+    items = _object(items={"type": "array", "minItems": 1, "maxItems": most, "items": item})
     items["properties"]["abstain"] = {"type": "boolean"}
     inference = _object(inputs={"type": "array", "items": tensor, "minItems": 1, "maxItems": 1})
     inference["properties"] |= {

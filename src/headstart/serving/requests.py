@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from headstart.serving.models import Served
 
@@ -47,10 +47,8 @@ def read(request: Request, served: Served) -> Asked:
         served: The model that is asked, which says what a string is.
 
     Raises:
-        BadRequest: It brings no items, or what is none.
-        RequestEntityTooLarge: It brings too many.
+        BadRequest: It brings no items, too many, or what is none.
     """
-    refuse_compressed(request)
     kind = request.mimetype
     if kind == "multipart/form-data":
         found = _form(request, served)
@@ -59,7 +57,7 @@ def read(request: Request, served: Served) -> Asked:
     elif kind == "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("send multipart/form-data, application/json, or the item itself")
     else:
-        body = request.get_data(cache=False)
+        body = body_of(request)
         found = Asked([body] if body else [], [None], {})
     if not found.items:
         raise BadRequest('the request brings no items: send files, {"items": […]}, or one item as the body')
@@ -70,13 +68,26 @@ def read(request: Request, served: Served) -> Asked:
 def check_count(count: int, most: int) -> None:
     """Refuse more items than a request may bring."""
     if count > most:
-        raise RequestEntityTooLarge(f"at most {most} items a request, not {count}")
+        raise BadRequest(f"at most {most} items a request, not {count}")
 
 
 def refuse_compressed(request: Request) -> None:
     """Refuse a compressed body: what it would become is not known before."""
     if request.content_encoding:
         raise UnsupportedMediaType(f"a body that is not compressed, not {_short(request.content_encoding)}")
+
+
+def body_of(request: Request) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BadRequest: It ends before its announced length: part of a picture could pass for one.
+    """
+    refuse_compressed(request)
+    body = request.get_data(cache=False)
+    if request.content_length is not None and len(body) < request.content_length:
+        raise BadRequest(f"the body ends after {len(body)} of {request.content_length} bytes")
+    return body
 
 
 def flag(request: Request, options: dict[str, Any], name: str) -> bool:
@@ -165,7 +176,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _json(request: Request, served: Served) -> Asked:
-    value = parse(request.get_data(cache=False))
+    value = parse(body_of(request))
     items = value.pop("items", None)
     if not isinstance(items, list):
         raise BadRequest('a JSON object with "items", a list')
@@ -174,6 +185,7 @@ def _json(request: Request, served: Served) -> Asked:
 
 
 def _form(request: Request, served: Served) -> Asked:
+    refuse_compressed(request)
     files = [file for _, file in request.files.items(multi=True)]
     check_count(len(files), served.settings.items)
     texts = request.form.getlist("text") if served.model.modality == "text" else []

@@ -24,10 +24,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from headstart.errors import HeadstartError, OptionError
 from headstart.serving import logs
-from headstart.serving.metrics import FOLDER
 from headstart.serving.models import find
 from headstart.serving.running import Running, announced
-from headstart.serving.settings import MIB, Settings, make_state
+from headstart.serving.settings import METRICS_FOLDER, MIB, Settings, make_state
 
 _HEADERS_WITHIN, _BODY_WITHIN = 10.0, 60.0
 """Seconds that a client has to send a request: slower ones would hold the threads that others wait for."""
@@ -56,7 +55,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8080, unix
     if unix is None:
         _check_free(host, port)
     with announced(settings.state, Running(os.getpid(), address, names)):
-        os.environ[FOLDER] = str(_fresh(make_state(settings.state) / "metrics"))
+        os.environ[METRICS_FOLDER] = str(_fresh(make_state(settings.state) / "metrics"))
         _Server(settings, bind).run()
 
 

@@ -10,6 +10,8 @@ from headstart.engines.openvino_engine import available_cores
 from headstart.files import storage_errors
 
 MIB = 1 << 20
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that makes prometheus_client count across processes; read when it is imported."""
 
 
 def default_state() -> Path:

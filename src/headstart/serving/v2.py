@@ -26,7 +26,7 @@ from werkzeug.exceptions import BadRequest, UnprocessableEntity
 from headstart import __version__
 from headstart.artefact.prediction import Prediction
 from headstart.serving.models import Served
-from headstart.serving.requests import check_count, deadline, parse, refuse_compressed, still_there, unpack
+from headstart.serving.requests import body_of, check_count, deadline, parse, still_there, unpack
 from headstart.serving.shared import serving
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
@@ -115,8 +115,7 @@ def _served(name: str, version: str | None) -> Served:
 
 def _parts() -> tuple[dict[str, Any], memoryview]:
     """Return the JSON part of the body, and the binary one behind it."""
-    refuse_compressed(request)
-    body = request.get_data(cache=False)
+    body = body_of(request)
     given = request.headers.get(_HEADER)
     length = len(body)
     if given is not None:

@@ -1,0 +1,133 @@
+"""Explanations: what is exact adds up, and what matters is found."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from headstart.errors import DecodeError
+from headstart.serving.batching import Late
+from headstart.serving.explaining import MOST_PASSES, explain
+from headstart.serving.models import Registry, Served
+from headstart.serving.settings import Settings
+from headstart.transfer.heads import Head
+
+
+def soon() -> float:
+    return time.monotonic() + 60
+
+
+@pytest.fixture(scope="module")
+def served(settings: Settings) -> Registry:
+    return Registry(settings)
+
+
+def log_odds(share: float) -> float:
+    return float(np.log(share / (1 - share)))
+
+
+def test_the_map_adds_up_to_the_answer(served: Registry, picture: bytes) -> None:
+    its = served["patterns"]
+    found = explain(its, picture, soon())
+    assert (found["exact"], found["passes"]) == (True, 1)
+    assert found["prediction"]["label"] == "along"
+    # What the places bring, and the bias, is the log-odds against the others as probable as they are.
+    model = its.model
+    shares = np.array([found["prediction"]["probabilities"][label] for label in model.labels])
+    best = int(shares.argmax())
+    others = np.delete(shares, best) / np.delete(shares, best).sum()
+    bias = model.head.layers[0][1] / model.calibration.temperature  # type: ignore[union-attr]
+    logits = np.log(shares)
+    margin = logits[best] - np.delete(logits, best) @ others
+    brought = np.sum(found["map"]) + bias[best] - np.delete(bias, best) @ others
+    assert brought == pytest.approx(margin, abs=0.05 * abs(margin) + 0.1)
+
+
+def test_the_overlay_is_a_picture_of_what_the_network_saw(served: Registry, picture: bytes) -> None:
+    found = explain(served["patterns"], picture, soon())
+    overlay = Image.open(io.BytesIO(base64.b64decode(found["overlay"])))
+    side = served["patterns"].model.front_end.preprocess.size  # type: ignore[union-attr]
+    assert (overlay.format, overlay.size) == ("PNG", (side, side))
+    red, _, blue = np.asarray(overlay.convert("RGB"), float).reshape(-1, 3).T
+    warm = Image.fromarray(np.array(found["map"], np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    assert np.corrcoef(np.asarray(warm).ravel(), red - blue)[0, 1] > 0.3
+
+
+def occluding(its: Served) -> Served:
+    """The same model with a head of two layers, of which no map is exact."""
+    (weight, bias), *_ = its.model.head.layers
+    size = weight.shape[1]
+    twice = np.hstack([weight, -weight]), np.hstack([bias, -bias])
+    back = np.vstack([np.eye(size), -np.eye(size)]).astype(np.float32), np.zeros(size, np.float32)
+    first = its.model.members[0]
+    model = its.model
+    model.members = (replace(first, head=Head("mlp", (twice, back))),)
+    return replace(its, model=model)
+
+
+def test_without_a_linear_head_parts_are_covered(settings: Settings, pattern_pictures: Path) -> None:
+    its = occluding(Registry(settings)["patterns"])
+    stripes = Image.open(pattern_pictures / "along" / "01.jpg").resize((112, 112))
+    scene = Image.new("RGB", (224, 224), (128, 128, 128))
+    scene.paste(stripes, (112, 0))
+    buffer = io.BytesIO()
+    scene.save(buffer, "PNG")
+    found = explain(its, buffer.getvalue(), soon())
+    assert found["exact"] is False
+    assert "occlusion" in found["method"]
+    assert found["passes"] <= MOST_PASSES
+    brought = np.abs(np.array(found["map"]))
+    assert brought.shape == (7, 7)
+    assert brought[:3, 4:].mean() > 1.2 * brought[4:, :3].mean()  # where something is, not on the grey
+
+
+def test_the_sentence_that_decides_is_found(served: Registry) -> None:
+    text = "Nothing much here. This was wonderful, great, excellent. The table is made of wood."
+    found = explain(served["mood"], text, soon())
+    assert [each["text"] for each in found["parts"]] == text.replace(". ", ".|").split("|")
+    assert found["passes"] == 4
+    assert "sentence" in found["method"]
+
+
+def test_a_single_sentence_is_taken_apart_into_words(served: Registry) -> None:
+    found = explain(served["mood"], b"a wonderful day", soon())
+    assert [each["text"] for each in found["parts"]] == ["a", "wonderful", "day"]
+    assert explain(served["mood"], "word", soon())["parts"] == [{"text": "word", "weight": 0.0}]
+
+
+def test_a_long_text_takes_no_more_passes(served: Registry) -> None:
+    text = " ".join(f"This is sentence number {n}." for n in range(500))
+    found = explain(served["mood"], text, soon())
+    assert found["passes"] <= MOST_PASSES
+    assert len(found["parts"]) <= MOST_PASSES - 1
+    assert " ".join(each["text"] for each in found["parts"]) == text
+
+
+def test_what_cannot_be_read_is_not_explained(served: Registry) -> None:
+    with pytest.raises(DecodeError):
+        explain(served["patterns"], b"no picture", soon())
+
+
+def test_explanations_have_a_deadline(served: Registry, picture: bytes) -> None:
+    with pytest.raises(Late):
+        explain(served["patterns"], picture, time.monotonic() - 1)
+
+
+def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: bytes) -> None:
+    answer = shared_client.post("/v1/models/patterns:explain", data=picture)
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert {"model", "version", "prediction", "method", "exact", "passes", "map", "overlay"} == set(
+        answer.json
+    )
+    two = shared_client.post("/v1/models/mood:explain", json={"items": ["a", "b"]})
+    assert two.status_code == 400
+    assert shared_client.post("/v1/models/patterns:explain", data=b"x").status_code == 422
