@@ -12,8 +12,9 @@ else
 fi
 "$venv/bin/pip" install "headstart[train]=={{ version }}" jupyterlab
 chmod 600 "$here/tls/key.pem"
+export JUPYTER_CONFIG_DIR="$here"                               # settings and digest lie beside each other
 "$venv/bin/jupyter" server password                             # asks twice, keeps an argon2 digest
-chmod 600 "$HOME/.jupyter/jupyter_server_config.json"
+chmod 600 "$here/jupyter_server_config.json"
 if systemctl --user show-environment >/dev/null 2>&1; then
     mkdir -p "$HOME/.config/systemd/user"
     cp "$here/jupyter.service" "$HOME/.config/systemd/user/jupyter.service"
@@ -21,7 +22,7 @@ if systemctl --user show-environment >/dev/null 2>&1; then
     systemctl --user enable --now jupyter.service
     loginctl enable-linger "$(id -un)" 2>/dev/null || echo "ask root: loginctl enable-linger $(id -un), so that it runs while nobody is logged in"
 else
-    echo "no systemd here; start it with: $venv/bin/jupyter lab --config $here/jupyter_server_config.py"
+    echo "no systemd here; start it with: JUPYTER_CONFIG_DIR=$here $venv/bin/jupyter lab"
 fi
 "$here/check-gpu.sh" || true
 echo "from your own machine: ./tunnel.sh USER, then open https://localhost:{{ port }}"
