@@ -3,9 +3,9 @@
     HEADSTART_DATA=… python benchmarks/drift.py [--draws 50] [--texts]
 
 Dogs and cats: a model is fitted on the training photographs; what is asked are draws of 200 of 1,000 others. Of
-changed traffic (out of focus, noisy, at night, dogs and cats replaced by monkeys) the alarm is looked for after 25,
-50, 100 and 200 items, in 10 draws. With --texts the same with movie reviews: misspelt, and replaced by messages from
-newsgroups.
+changed traffic (out of focus, noisy, at night, dogs and cats replaced by monkeys) the alarm is looked for after
+25, 50, 100 and 200 items, in 10 draws. With --texts the same with movie reviews: misspelt, and replaced by
+messages from newsgroups.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from headstart.artefact import Model
 from headstart.data.items import Dataset, Item
 from headstart.evaluation.drift import compare_traffic
 from headstart.images.decode import decode
-from headstart.serving.monitoring import see
+from headstart.serving.monitoring import reference_of, see
 from headstart.serving.records import Traffic
 
 WINDOW, LOOKS, CHANGED_DRAWS = 200, (25, 50, 100, 200), 10
@@ -76,11 +76,9 @@ def main() -> None:
 def alarm(model: Model, traffic: Traffic, count: int, seed: int) -> bool:
     """Return whether a draw of traffic raises the alarm."""
     drawn = np.random.default_rng(seed).permutation(len(traffic))[:count]
-    embeddings, reference = traffic.embeddings, model.reference
-    assert embeddings is not None and reference is not None
-    found = compare_traffic(
-        reference, embeddings[drawn], traffic.answers[drawn], labels=model.labels, seed=seed
-    )
+    embeddings = None if traffic.embeddings is None else traffic.embeddings[drawn]
+    answers = traffic.answers[drawn]
+    found = compare_traffic(reference_of(model), embeddings, answers, labels=model.labels, seed=seed)
     return found.alarm
 
 
@@ -134,7 +132,7 @@ def traffic_of(model: Model, dataset: Dataset) -> Traffic:
 
 def altered(item: Item, change: Callable[[NDArray[np.floating], int], NDArray[np.floating]]) -> Item:
     """Return a photograph as something else."""
-    pixels = Image.fromarray(decode(item.source)).convert("RGB").resize((SIDE, SIDE))  # type: ignore[arg-type]
+    pixels = Image.fromarray(decode(item.source)).convert("RGB").resize((SIDE, SIDE))
     seed = int(np.asarray(pixels).sum(dtype=np.int64))
     changed = change(np.asarray(pixels, np.float64), seed)
     return replace(item, source=np.clip(np.rint(changed), 0, 255).astype(np.uint8))
@@ -147,13 +145,13 @@ def blurred(pixels: NDArray[np.floating], _seed: int) -> NDArray[np.floating]:
 
 def noisy(pixels: NDArray[np.floating], seed: int) -> NDArray[np.floating]:
     """A bad sensor: Gaussian noise of 30 grey levels."""
-    return pixels + np.random.default_rng(seed).normal(0, 30, pixels.shape)
+    return np.asarray(pixels + np.random.default_rng(seed).normal(0, 30, pixels.shape))
 
 
 def dark(pixels: NDArray[np.floating], seed: int) -> NDArray[np.floating]:
     """At night: dark, bluish, noisy."""
     light = 255 * (pixels / 255) ** 1.6 * np.array((0.12, 0.14, 0.22))
-    return light + np.random.default_rng(seed).normal(0, 6, pixels.shape)
+    return np.asarray(light + np.random.default_rng(seed).normal(0, 6, pixels.shape))
 
 
 CHANGES: dict[str, Callable[[NDArray[np.floating], int], NDArray[np.floating]]] = {

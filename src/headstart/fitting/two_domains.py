@@ -154,7 +154,7 @@ def see(
     """
     both = _joined(source, target)
     items = both.items
-    looked = [_look(model, member, both, store) for member in model.members]
+    looked = [look(model, member, both, store) for member in model.members]
     facts = looked[0].facts
     gone = set().union(*(look.missing for look in looked))
     bad = [Problem(items[n].name, facts[n].error or "it cannot be read") for n in sorted(gone)]
@@ -170,7 +170,9 @@ def see(
     y = np.where(np.array([True] * len(source) + teaching)[kept], truth, UNKNOWN)
     usable = replace(both.take(kept.tolist()), problems=(*both.problems, *bad))
     views = {
-        _name(member, number): [_view(member, look.features, kept, group, y, len(model.labels), usable)]
+        view_name(member, number): [
+            member_view(member, look.features, kept, group, y, len(model.labels), usable)
+        ]
         for number, (member, look) in enumerate(zip(model.members, looked, strict=True))
     }
     return TwoDomains(
@@ -221,7 +223,7 @@ def name_of(dataset: Dataset, otherwise: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """What a member saw: all items' facts, features of the readable ones (None of terms), the others."""
 
     facts: list[Facts]
@@ -229,17 +231,25 @@ class _Look:
     missing: list[int]
 
 
-def _look(model: Model, member: Member, both: Dataset, store: FeatureStore) -> _Look:
+def look(model: Model, member: Member, both: Dataset, store: FeatureStore) -> Look:
+    """Let a member look at items, through the feature store.
+
+    Args:
+        model: The model that it belongs to.
+        member: The member.
+        both: The items.
+        store: Keeps what its network says.
+    """
     if not member.is_ir:
         facts = examine(both, store)
-        return _Look(facts, None, [n for n, each in enumerate(facts) if each.error or not each.digest])
+        return Look(facts, None, [n for n, each in enumerate(facts) if each.error or not each.digest])
     key = openvino_key(model.precision)
     done = extract(both, store, member.backbone, key, lambda: model.engine_of(member))
     rows, item, missing = done.read(store)
-    return _Look(done.facts, Features(rows, item, np.arange(len(both))), missing)
+    return Look(done.facts, Features(rows, item, np.arange(len(both))), missing)
 
 
-def _groups(both: Dataset, facts: Sequence[Facts], good: Positions, looked: Sequence[_Look]) -> Positions:
+def _groups(both: Dataset, facts: Sequence[Facts], good: Positions, looked: Sequence[Look]) -> Positions:
     """Return the group of each item: those that the data names, joined with those that copies make."""
     every = np.arange(len(both))
     none = Features(np.zeros((len(both), 0), np.float32), every, every)
@@ -256,12 +266,13 @@ def _groups(both: Dataset, facts: Sequence[Facts], good: Positions, looked: Sequ
     return np.array(clusters(links, len(both)), np.int64)
 
 
-def _name(member: Member, number: int) -> str:
+def view_name(member: Member, number: int) -> str:
+    """Return what the view of a model's member is called."""
     own = member.backbone.name if not member.is_ir else f"{member.backbone.name} {member.backbone.blocks[-1]}"
     return f"{own} ({number + 1})" if number and not own.startswith("terms") else own
 
 
-def _view(
+def member_view(
     member: Member,
     features: Features | None,
     kept: Positions,
@@ -270,6 +281,17 @@ def _view(
     classes: int,
     usable: Dataset,
 ) -> Labelled:
+    """Return what a member sees of items, with their classes.
+
+    Args:
+        member: The member.
+        features: What `look` found, None of terms.
+        kept: Which of the items are meant, int, ascending.
+        group: The group of each of them, int.
+        y: The class of each of them, int.
+        classes: Number of classes, int.
+        usable: They.
+    """
     if features is None:
         alone = Features(np.zeros((len(kept), 0), np.float32), np.arange(len(kept)), group)
         settings = TermsNetwork.load(member.network).settings
