@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
 import time
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import IO, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import Unauthorized
 from werkzeug.routing import BaseConverter
 
@@ -27,6 +28,13 @@ PROTECTED = ("/v1/", "/v2/models", "/v2/repository", "/metrics")
 """Where a key is asked for, once there is one."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORM_MEMORY = 2 << 20
+
+
+class _Request(Request):
+    """Files of a form stay in memory, where the body's limit holds: they are read as a whole anyway."""
+
+    def _get_file_stream(self, *_about: Any, **_more: Any) -> IO[bytes]:
+        return io.BytesIO()
 
 
 class _Part(BaseConverter):
@@ -59,6 +67,7 @@ def create_app(settings: Settings) -> Flask:
     metrics = Metrics()
     registry = Registry(settings, metrics.batch)
     app = Flask("headstart.serving", static_folder=None)
+    app.request_class = _Request
     app.config["MAX_CONTENT_LENGTH"] = settings.body
     app.config["MAX_FORM_MEMORY_SIZE"] = _FORM_MEMORY
     app.config["MAX_FORM_PARTS"] = 4 * settings.items

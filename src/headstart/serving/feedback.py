@@ -7,7 +7,6 @@ that drift can be seen. Contents are kept only of the share of traffic that was 
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,7 @@ from headstart.serving.records import (
     as_bytes,
     row_of,
 )
-from headstart.serving.sampling import Sample
+from headstart.serving.sampling import CHANCE, Sample
 
 FILE = "feedback.sqlite"
 Order = Literal["uncertain", "disputed", "random"]
@@ -122,7 +121,7 @@ class FeedbackStore:
         self._sample.flush()
 
     def _keep(self, sample: Sequence[Observed]) -> None:
-        self._write([row_of(seen, keep=random.random() < self.keep_share) for seen in sample])
+        self._write([row_of(seen, keep=CHANCE.random() < self.keep_share) for seen in sample])
 
     def record(
         self,

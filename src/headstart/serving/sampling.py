@@ -12,6 +12,8 @@ from headstart.errors import StorageError
 
 T = TypeVar("T")
 
+CHANCE = random.SystemRandom()
+"""Has no state: worker processes do not share one, and Python's common one is not ours to change."""
 A_SECOND = 20
 
 
@@ -46,7 +48,7 @@ class Sample(Generic[T]):
             self._seen += 1
             if len(self._kept) < A_SECOND:
                 self._kept.append(thing)
-            elif (place := random.randrange(self._seen)) < A_SECOND:
+            elif (place := CHANCE.randrange(self._seen)) < A_SECOND:
                 self._kept[place] = thing
             first = self._seen == 1
         if first:
