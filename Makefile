@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench clean system-packages
 
 # torch first and exactly: asked for by another package, pip would take the newest CUDA build.
 .venv/torch: constraints.txt
@@ -28,11 +28,15 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# nginx and Chromium from Debian where they may be installed; tests skip, and say why, without them.
+system-packages:
+	@sh tests/system_packages.sh
+
+test: lint system-packages
 	$(BIN)/python -m pytest -q --doctest-modules src
 	$(BIN)/python -m pytest -q -m "not slow" tests
 
-test-slow: .venv/dev
+test-slow: .venv/dev system-packages
 	$(BIN)/python -m pytest -q -m slow tests
 
 bench: .venv/dev
