@@ -12,10 +12,10 @@ if [ "$(id -u)" != 0 ]; then
     sudo -n true 2>/dev/null || { echo "no right to install, tests that need them skip:$missing"; exit 0; }
     root="sudo -n"
 fi
-export DEBIAN_FRONTEND=noninteractive
-# nginx must not be started by being installed: the tests start their own.
+# RUNLEVEL=1: nginx must not be started by being installed, the tests start their own.
+quiet="env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1"
 $root apt-get update -qq >/dev/null 2>&1
 # shellcheck disable=SC2086
-$root apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+$root $quiet apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
     echo "could not be installed, tests that need them skip:$missing"
 exit 0
