@@ -97,6 +97,7 @@ def card(name: str) -> str:
     served = _served(name)
     # The card escapes what others wrote, and what HTML is left in it would be shown, not obeyed.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(served.model.card)
+    html = html.replace("<pre>", '<pre tabindex="0">')  # it scrolls on a phone, so keys must reach it
     return render_template("card.html", served=served, card=Markup(html))
 
 

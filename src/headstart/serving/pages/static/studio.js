@@ -8,6 +8,10 @@ function statuses() {
   return new Map(Array.from(jobs.querySelectorAll("[data-job]"), (job) => [job.dataset.job, job.dataset.status]));
 }
 
+function isBusy() {
+  return Array.from(statuses().values()).some((status) => status === "queued" || status === "running");
+}
+
 function announce(before, after) {
   for (const [name, status] of after) {
     if (before.has(name) && before.get(name) !== status) {
@@ -34,11 +38,11 @@ async function refresh() {
       // The server is gone for a moment; the next look will tell.
     }
   }
-  if (Array.from(statuses().values()).some((status) => status === "queued" || status === "running")) {
+  if (isBusy()) {
     setTimeout(refresh, 1000);
   } else if (jobs.dataset.done) {
     location.reload();
   }
 }
 
-if (Array.from(statuses().values()).some((status) => status === "queued" || status === "running")) setTimeout(refresh, 700);
+if (jobs && isBusy()) setTimeout(refresh, 700);
