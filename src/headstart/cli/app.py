@@ -33,6 +33,7 @@ from headstart.cli import (
     serve,
     summarize,
     tune,
+    update,
     worker,
 )
 
@@ -78,6 +79,7 @@ for command in (
     adapt,
     diagnose,
     monitor,
+    update,
     demo,
     doctor,
     worker,

@@ -28,6 +28,7 @@ from headstart.fitting.arranging import unchecked
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
 from headstart.fitting.references import reference_of
 from headstart.fitting.views import members_of
+from headstart.fitting.whereabouts import remember
 from headstart.modalities import modality
 from headstart.pages import Glimpse, Shown
 from headstart.progress import Say
@@ -146,6 +147,7 @@ def build_model(
     )
     model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
     model.reference = reference_of(made, model)
+    remember(gathered.digest, gathered.dataset.root)
     model.report = _report(made, trials, seconds)
     say(model.report.headline)
     absent = unchecked(gathered.dataset, arrangement.splits)
