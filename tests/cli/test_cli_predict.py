@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import headstart as hs
+from headstart.errors import OptionError
 from toy_texts import ToyText
 
 Run = Callable[..., Any]
@@ -158,3 +159,37 @@ def test_a_manifest_of_pictures(headstart: Run, fitted: Path, pattern_pictures: 
     assert first["label"] == "checks"
     assert damaged["input"] == "cut.jpg"
     assert "does not exist" in missing["error"]
+
+
+def test_how_new_an_item_is_is_said_on_request(
+    headstart: Run, fitted: Path, pattern_pictures: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    known = sorted((pattern_pictures / "across").glob("*.jpg"))[0]
+    other = tmp_path / "other.png"
+    Image.new("RGB", (64, 64), (255, 0, 255)).save(other)
+    lines = [
+        json.loads(line)
+        for line in headstart("predict", fitted, known, other, "--novelty", "--json").out.splitlines()
+    ]
+    near, far = (line["share_as_far"] for line in lines)
+    assert 0 < far < near <= 1
+    said = headstart("predict", fitted, other, "--novelty").out
+    assert f"{far:.1%} of the known items are as far off" in said
+    table = tmp_path / "answers.csv"
+    assert headstart("predict", fitted, other, "missing.png", "--novelty", "-o", table).code == 1
+    with table.open(newline="") as file:
+        first, failed = csv.DictReader(file)
+    assert float(first["share_as_far"]) == pytest.approx(far, abs=1e-6)
+    assert failed["share_as_far"] == ""
+    assert failed["error"]
+
+
+def test_a_model_that_keeps_nothing_cannot_say_how_new_an_item_is(
+    fitted: Path, pattern_pictures: Path
+) -> None:
+    model = hs.load(fitted)
+    model.reference = None
+    with pytest.raises(OptionError, match="keeps nothing"):
+        model.predict([pattern_pictures / "along" / "01.jpg"], novelty=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ from headstart.evaluation.drift import Reference
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Combine, Head
+from headstart.transfer.unlabelled.novelty import Novelty
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
@@ -139,7 +141,7 @@ class Model:
         return self.calibration.target
 
     def predict(
-        self, sources: Iterable[Source], *, abstain: bool = False, tta: bool = False
+        self, sources: Iterable[Source], *, abstain: bool = False, tta: bool = False, novelty: bool = False
     ) -> list[Prediction]:
         """Answer about some items; one that cannot be read does not stop the others.
 
@@ -149,21 +151,24 @@ class Model:
                 (their label is None). Defaults to False.
             tta: Whether to average the answers to each picture and its mirror image (test-time augmentation):
                 twice the time, often a little better. Defaults to False.
+            novelty: Whether to say how new each item is (its `share_as_far`): the share of the items that
+                the model was made with that are as far from the others. Defaults to False.
 
         Returns:
             One Prediction for each item, in order.
 
         Raises:
-            OptionError: A single item instead of a list, or `abstain` where the answer is not one label.
+            OptionError: A single item instead of a list, `abstain` where the answer is not one label, or
+                `novelty` where the model keeps nothing of what it learned from.
 
         Example:
             >>> model.predict(["new.jpg"])[0].label  # doctest: +SKIP
             'cat'
         """
-        return list(self.stream(sources, abstain=abstain, tta=tta))
+        return list(self.stream(sources, abstain=abstain, tta=tta, novelty=novelty))
 
     def stream(
-        self, sources: Iterable[Source], *, abstain: bool = False, tta: bool = False
+        self, sources: Iterable[Source], *, abstain: bool = False, tta: bool = False, novelty: bool = False
     ) -> Iterator[Prediction]:
         """Answer about any number of items, one after the other, with memory that stays flat.
 
@@ -171,24 +176,37 @@ class Model:
             sources: As for `predict`; may be a generator.
             abstain: As for `predict`. Defaults to False.
             tta: As for `predict`. Defaults to False.
+            novelty: As for `predict`. Defaults to False.
 
         Yields:
             One Prediction for each item, in order.
 
         Raises:
-            OptionError: A single item instead of many, or `abstain` where the answer is not one label.
+            OptionError: As for `predict`.
         """
         if abstain and self.target != "label":
             fix = "leave abstain out: labels have thresholds, numbers have intervals"
             raise OptionError(
                 "a model that answers with one label, to abstain", f"one for {self.target}", fix
             )
+        known = self._known() if novelty else None
         for item in ask(sources, self.members, self.modality, self.engine_of, tta=tta):
             if item.error is not None:
                 yield Prediction(item.name, error=str(item.error))
-            else:
-                answers = self.answer_features(item.features)
-                yield predicted(item.name, answers, self.labels, self.calibration, abstain)
+                continue
+            answers = self.answer_features(item.features)
+            found = predicted(item.name, answers, self.labels, self.calibration, abstain)
+            if known is not None:
+                (share,) = known.share_as_far(item.features[self.network].mean(0)[None])
+                found = replace(found, share_as_far=float(share))
+            yield found
+
+    def _known(self) -> Novelty:
+        """Return what the items that the model was made with look like."""
+        if self.reference is None or not self.reference.embeddings.shape[1]:
+            fix = "fit it again on labelled items, or leave novelty out"
+            raise OptionError("a model that keeps what it learned from", "one that keeps nothing", fix)
+        return Novelty.of(self.reference.embeddings.astype(np.float32))
 
     def predict_proba(self, sources: Iterable[Source], *, tta: bool = False) -> NDArray[np.float64]:
         """Return the probability of every class for every item.

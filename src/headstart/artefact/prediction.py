@@ -29,6 +29,8 @@ class Prediction:
             Defaults to None.
         value: The number, float, from a model for numbers. Defaults to None.
         interval: (low, high) between which the number is as often as promised. Defaults to None.
+        share_as_far: How new the item is: the share of known items that are as far from the others, float.
+            Defaults to None: nobody asked.
 
     Example:
         >>> Prediction("a.jpg", "cat", 0.9, {"cat": 0.9, "dog": 0.1}, ("cat",)).to_json()["label"]
@@ -46,11 +48,16 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     value: float | None = None
     interval: tuple[float, float] | None = None
+    share_as_far: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object: the answer, or only the input and its error."""
         if self.error is not None:
             return {"input": self.input, "error": self.error}
+        far = {} if self.share_as_far is None else {"share_as_far": self.share_as_far}
+        return {**self._answer(), **far}
+
+    def _answer(self) -> dict[str, Any]:
         if self.value is not None:
             return {"input": self.input, "value": self.value, "interval": list(self.interval or ())}
         if self.labels is not None:

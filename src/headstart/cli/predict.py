@@ -15,7 +15,7 @@ from headstart.cli import common
 
 if TYPE_CHECKING:
     from headstart.artefact import Model, Prediction
-    from headstart.data.items import Item, Problem, Source, Target
+    from headstart.data.items import Item, Problem, Source
 
 EXAMPLE = "Example: headstart predict photos.headstart new/*.jpg --json, or a whole folder: -o answers.csv"
 INPUTS = (
@@ -35,6 +35,12 @@ def run(
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Withhold answers that are too uncertain to rely on.")
     ] = False,
+    novelty: Annotated[
+        bool,
+        typer.Option(
+            "--novelty", help="Say how new each item is: which share of the known ones is as far off."
+        ),
+    ] = False,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
     json: common.JsonOption = False,
@@ -44,9 +50,9 @@ def run(
 
     asked = load(model)
     questions = _questions(inputs, asked.modality, path_column, text_column)
-    answers = _answers(asked, questions, abstain=abstain, tta=tta)
+    answers = _answers(asked, questions, abstain=abstain, tta=tta, novelty=novelty)
     done = failed = 0
-    for answer in answers if output is None else _written(answers, asked, output):
+    for answer in answers if output is None else _written(answers, asked, output, novelty):
         done += 1
         failed += answer.error is not None
         if json:
@@ -61,7 +67,7 @@ def run(
 
 
 def _answers(
-    model: Model, questions: Iterable[Item | Problem], *, abstain: bool, tta: bool
+    model: Model, questions: Iterable[Item | Problem], *, abstain: bool, tta: bool, novelty: bool
 ) -> Iterator[Prediction]:
     """Answer about items under the names that they have here; what is none comes last."""
     from headstart.artefact import Prediction
@@ -78,7 +84,7 @@ def _answers(
             else:
                 problems.append(each)
 
-    for answer in model.stream(sources(), abstain=abstain, tta=tta):
+    for answer in model.stream(sources(), abstain=abstain, tta=tta, novelty=novelty):
         yield replace(answer, input=names.popleft())
     for problem in problems:
         yield Prediction(problem.name, error=problem.reason)
@@ -125,6 +131,9 @@ def _line(answer: Prediction) -> str:
     name = answer.input.encode("utf-8", "backslashreplace").decode()
     if answer.error is not None:
         return f"{name}\tunreadable"
+    if answer.share_as_far is not None:
+        new = answer.share_as_far
+        return f"{_line(replace(answer, share_as_far=None))}\t{new:.1%} of the known items are as far off"
     if answer.value is not None and answer.interval is not None:
         low, high = answer.interval
         return f"{name}\t{answer.value:.6g}\t{low:.6g} to {high:.6g}"
@@ -138,7 +147,7 @@ def _line(answer: Prediction) -> str:
     return f"{name}\t{answer.label}\t{answer.confidence:.3f}"
 
 
-def _written(answers: Iterable[Prediction], model: Model, path: Path) -> Iterator[Prediction]:
+def _written(answers: Iterable[Prediction], model: Model, path: Path, novelty: bool) -> Iterator[Prediction]:
     """Write each answer to a CSV file, which gets its name when it is whole, and hand it on."""
     import csv
 
@@ -148,9 +157,10 @@ def _written(answers: Iterable[Prediction], model: Model, path: Path) -> Iterato
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         probabilities = [f"p({label})" for label in model.labels] if model.target != "number" else []
-        writer.writerow((*_COLUMNS[model.target], *probabilities))
+        writer.writerow((*_COLUMNS[model.target], *probabilities, *(["share_as_far"] if novelty else [])))
         for answer in track(answers, "answering"):
-            writer.writerow(_cells(answer, model.target))
+            share = "" if answer.share_as_far is None else f"{answer.share_as_far:.6f}"
+            writer.writerow((*_cells(answer, model), *([share] if novelty else [])))
             yield answer
 
 
@@ -161,7 +171,8 @@ _COLUMNS = {
 }
 
 
-def _cells(answer: Prediction, target: Target) -> Iterator[str]:
+def _cells(answer: Prediction, model: Model) -> Iterator[str]:
+    target = model.target
     yield answer.input.encode("utf-8", "backslashreplace").decode()
     if target == "number":
         numbers = (answer.value, *(answer.interval or (None, None)))
@@ -173,4 +184,6 @@ def _cells(answer: Prediction, target: Target) -> Iterator[str]:
         yield "" if answer.error else f"{answer.confidence:.6f}"
         yield "|".join(answer.labels_set)
     yield answer.error or ""
-    yield from (f"{value:.6f}" for value in answer.probabilities.values())
+    labels = model.labels if target != "number" else []
+    shares = answer.probabilities or dict.fromkeys(labels)
+    yield from ("" if share is None else f"{share:.6f}" for share in shares.values())
