@@ -48,12 +48,14 @@ class Drawn:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=20)
-    draws = parser.parse_args().draws
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    options = parser.parse_args()
+    draws = options.draws
     rows: list[tuple[object, ...]] = [
         ("set", "shots", "plain", "standardised", "chosen", "gain", "95 % interval", "by")
     ]
     gains: dict[int, list[float]] = {}
-    for name, classes, sources in (_breeds(), _monkeys()):
+    for name, classes, sources in (SETS[each]() for each in options.sets):
         data, known = _features(classes, sources)
         for shots in SHOTS:
             if np.bincount(data.y).min() < shots + 1:
@@ -98,6 +100,7 @@ def _monkeys() -> tuple[str, list[str], list[Path]]:
     return "monkeys10", [named[path.parent.name] for path in paths], paths
 
 
+SETS = {"dog_breeds120": _breeds, "monkeys10": _monkeys}
 Known = tuple[SourceStart | None, SourceSpace | None]
 
 

@@ -131,7 +131,7 @@ class SourceAnswers(Labelled):
         """Return the strengths that are worth trying; where nothing can be held out, 1 is taken."""
         if kind != "linear":
             return tuple(super().strengths(kind))
-        return (0.1, 1.0, 10.0, 100.0) if max(self.counts()) > 1 else (1.0,)
+        return (1.0, 10.0, 100.0) if max(self.counts()) > 1 else (1.0,)
 
 
 def fit_from_answers(
