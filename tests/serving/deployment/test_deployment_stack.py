@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -182,6 +183,26 @@ def test_the_access_log_is_json_without_payloads(stack: Stack, picture: bytes) -
     assert last["path"] == "/v1/models/patterns:predict"
     assert last["status"] == 200
     assert last["request_id"]
+
+
+def test_the_page_and_its_files_come_from_nginx(stack: Stack) -> None:
+    page = stack.ask("GET", "/")[2].decode()
+    file = re.search(r'href="(/static/[^"]+)"', page)
+    assert file is not None
+    first, again = stack.ask("GET", file[1]), stack.ask("GET", file[1])
+    assert first[0] == again[0] == 200
+    assert first[2] == again[2]
+    stack.ask("GET", "/")
+    log = (Path(stack.deployment.log) / "headstart.access.log").read_text()
+    told = [json.loads(line) for line in log.splitlines()[-4:]]
+    assert [(each["path"], each["cache"]) for each in told][-2:] == [
+        (file[1].split("?")[0], "HIT"),
+        ("/", "HIT"),
+    ]
+    # Who is logged in gets a page of their own.
+    assert stack.ask("GET", "/", Cookie="session=x")[0] == 200
+    last = (Path(stack.deployment.log) / "headstart.access.log").read_text().splitlines()[-1]
+    assert json.loads(last)["cache"] != "HIT"
 
 
 def test_the_check_finds_nothing_wrong_while_it_runs(stack: Stack) -> None:
