@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from PIL import Image
 from signed_in import NAME, PASSWORD, sign_in, token
 
 from headstart.artefact.prediction import Prediction
+from headstart.errors import DecodeError
 from headstart.files import write_text
 from headstart.pages import ROLES
 from headstart.serving.app import create_app
+from headstart.serving.batching import Busy
 from headstart.serving.models import Registry
 from headstart.serving.pages.charts import columns, line
 from headstart.serving.pages.monitor import _FOUND
@@ -28,6 +31,7 @@ from headstart.serving.people import People
 from headstart.serving.security import Keys
 from headstart.serving.settings import Settings
 from headstart.serving.shared import Serving
+from headstart.serving.studio_commands import EXPLAIN
 from headstart.studio.jobs import JobStore
 
 PAGES = ("/", "/?model=mood", "/models/mood/card", "/login")
@@ -321,6 +325,89 @@ def test_a_skipped_item_does_not_come_back(ada: tuple[FlaskClient, str], shared:
     form = {"csrf": csrf, "model": "mood", "item": number, "skip": "1"}
     assert client.post("/review", data=form).status_code == 303
     assert "Nothing waits" in client.get("/review?model=mood").text
+
+
+@pytest.mark.parametrize(
+    ("target", "form", "answer"),
+    [
+        ("labels", {"answer": ["red", "blue"]}, ("red", "blue")),
+        ("labels", {}, ()),
+        ("number", {"answer": "3.5"}, 3.5),
+    ],
+)
+def test_several_labels_and_numbers_are_reviewed_too(
+    target: str,
+    form: dict[str, Any],
+    answer: Any,
+    ada: tuple[FlaskClient, str],
+    shared: Serving,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, csrf = ada
+    model = SimpleNamespace(target=target, labels=("red", "blue"), modality="text")
+    monkeypatch.setattr(shared.registry["mood"], "model", model)
+    text = f"A text about {target} and {len(form)}."
+    said = Prediction("a", probabilities={"red": 0.9, "blue": 0.2}, labels=("red",))
+    shared.feedback.record("mood", "1", text, said if target == "labels" else Prediction("a", value=3.0))
+    page = client.get("/review?model=mood&order=uncertain").text
+    assert text in page
+    assert page.count(' value="red" checked') == (target == "labels")
+    (number, *_) = re.findall(r'name="item" value="(\d+)"', page)
+    sent = {"csrf": csrf, "model": "mood", "item": number, **form}
+    if target == "number":
+        assert client.post("/review", data={**sent, "answer": "nan"}).status_code == 400
+    assert client.post("/review", data=sent).status_code == 303
+    assert shared.feedback.corrections("mood")[-1].answer == answer
+
+
+def test_more_labels_than_keys_leave_the_likely_ones_keys(
+    ada: tuple[FlaskClient, str], shared: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tuple(f"label {number}" for number in range(60))
+    model = SimpleNamespace(target="label", labels=labels, modality="text")
+    monkeypatch.setattr(shared.registry["mood"], "model", model)
+    shares = dict.fromkeys(labels, 0.01) | {"label 41": 0.41}
+    said = Prediction("a", "label 41", 0.41, shares, ("label 41",))
+    shared.feedback.record("mood", "1", "One of very many.", said)
+    page = ada[0].get("/review?model=mood").text
+    assert re.search(r'value="label 41" data-key="1" class="said-so"', page)
+    assert page.count("data-key=") == 10
+    assert page.count("<option>label ") == 60
+
+
+def test_explanations_as_a_page_and_as_json(
+    patterns: Path, mood: Path, picture: bytes, tmp_path: Path
+) -> None:
+    steps: list[tuple[float, str]] = []
+    for model, name, content in ((patterns, "a.jpg", picture), (mood, "a.txt", TEXT.encode())):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / "broken.jpg").write_bytes(b"")
+        out = tmp_path / f"out-{model.stem}"
+        out.mkdir()
+        inputs = {"model": [model], "items": [tmp_path / name, tmp_path / "broken.jpg"]}
+        EXPLAIN.run(inputs, {}, out, lambda share, step: steps.append((share, step)))
+        told, unread = json.loads((out / "explain.json").read_text())
+        assert told["prediction"]["input"] == name
+        assert unread["input"] == "broken.jpg"
+        page = (out / "explain.html").read_text()
+        assert "Cannot be read" in page
+        assert ("<mark" in page) == (model == mood)
+        assert (out / "01.png").exists() == (model == patterns)
+    assert steps[1] == (0.0, "asking about a.jpg")
+    with pytest.raises(DecodeError):
+        EXPLAIN.run({"model": [patterns], "items": [tmp_path / "broken.jpg"]}, {}, tmp_path, lambda *_: None)
+
+
+def test_a_busy_server_still_answers_without_the_reason(
+    anybody: FlaskClient, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> None:
+        raise Busy(1)
+
+    monkeypatch.setattr("headstart.serving.pages.try_it.explain", busy)
+    answer = ask(anybody, picture, why="1")
+    assert answer.status_code == 200
+    assert "data:image/png" not in answer.text
 
 
 def test_the_monitor_shows_traffic_and_drift(

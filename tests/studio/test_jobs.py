@@ -71,7 +71,7 @@ def test_files_keep_their_content_and_a_harmless_name(tmp_path: Path) -> None:
     assert all(path.is_relative_to(job.folder.resolve()) for path in paths)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(name=st.text(max_size=300))
 def test_any_file_name_stays_inside(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     store = JobStore(tmp_path_factory.mktemp("state"))
@@ -90,6 +90,19 @@ def test_how_a_job_ends(tmp_path: Path) -> None:
     store.finish(bad.id, "no light")
     assert (store.get(good.id).status, store.get(good.id).share) == ("done", 1.0)
     assert (store.get(bad.id).status, store.get(bad.id).error) == ("failed", "no light")
+
+
+def test_what_was_sent_is_deleted_when_a_job_has_ended(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    done, cancelled = (hand_in(store, JOIN, ("private.txt", b"private")) for _ in range(2))
+    store.claim()
+    store.progress(done.id, 0.5, "reading")
+    assert Path(done.inputs["parts"][0]).exists()
+    (done.out / "result.txt").write_text("kept")
+    store.finish(done.id)
+    store.cancel(cancelled.id)
+    assert not any(Path(job.inputs["parts"][0]).exists() for job in (done, cancelled))
+    assert [file.name for file in store.get(done.id).results()] == ["result.txt"]
 
 
 def test_what_has_ended_stays_ended(tmp_path: Path) -> None:

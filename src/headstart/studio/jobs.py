@@ -220,20 +220,25 @@ class JobStore:
         return self._change(name, ("running",), alive=time.time())
 
     def finish(self, name: str, error: str = "") -> None:
-        """End a running job, as failed where there is an error."""
+        """End a running job, as failed where there is an error; what was sent for it is deleted."""
         status = "failed" if error else "done"
-        share = {} if error else {"share": 1.0}
-        self._change(
-            name, ("running",), status=status, error=error[:2000], step="", ended=time.time(), **share
-        )
+        values = {"status": status, "error": error[:2000], "step": "", "ended": time.time()}
+        if self._change(name, ("running",), **values, **({} if error else {"share": 1.0})):
+            self._forget_inputs(name)
 
     def release(self, name: str) -> None:
         """Put a running job back into the queue, as if it had not been begun: its worker has to stop."""
         self._change(name, ("running",), status="queued", share=0.0, step="", tries=0)
 
     def cancel(self, name: str) -> bool:
-        """End a job that is queued or running; return whether it was."""
-        return self._change(name, ("queued", "running"), status="cancelled", step="", ended=time.time())
+        """End a job that is queued or running, and delete what was sent for it; return whether it was."""
+        ended = self._change(name, ("queued", "running"), status="cancelled", step="", ended=time.time())
+        if ended:
+            self._forget_inputs(name)
+        return ended
+
+    def _forget_inputs(self, name: str) -> None:
+        shutil.rmtree(self.folder / name / "in", ignore_errors=True)
 
     def remove(self, name: str) -> bool:
         """Forget a job that has ended, with its files; return whether there was one."""

@@ -16,6 +16,7 @@ from werkzeug.exceptions import BadRequest, NotFound
 from headstart.artefact.prediction import Prediction
 from headstart.data.items import in_words
 from headstart.modalities import modality
+from headstart.serving.batching import Busy, Late
 from headstart.serving.explaining import explain
 from headstart.serving.models import SUFFIX, Served
 from headstart.serving.pages.base import blueprint, document, model_choice, percent
@@ -164,9 +165,17 @@ def _answers(served: Served, why: bool) -> list[Shown]:
         if prediction.error is not None:
             shown.append(Shown(prediction.input, error=prediction.error))
             continue
-        reasons = explain(served, item, until) if why and number < _EXPLAINED else {}
+        reasons = _reasons(served, item, until) if why and number < _EXPLAINED else {}
         shown.append(_show(served, item, prediction, reasons))
     return shown
+
+
+def _reasons(served: Served, item: bytes | str, until: float) -> dict[str, Any]:
+    """Explain an answer, or leave it at the answer where the server has too much to do."""
+    try:
+        return explain(served, item, until, still_there(request))
+    except (Busy, Late):
+        return {}
 
 
 def _items(served: Served) -> tuple[list[bytes | str], list[str]]:
