@@ -4,8 +4,8 @@
 
 A model is fitted on half of ten kinds of monkeys. Then it is asked about pictures that look otherwise (at
 night, pencil sketches, Canny edge maps, out of focus), made of photographs that it does not know; 100 of them
-are corrected, and it is updated. It is judged on the others of the new appearance, and on photographs: the test
-part, and those that the others were made of.
+are corrected, and it is updated. It is judged on the others of the new appearance, and on photographs: the
+test part, and those that the others were made of.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def main() -> None:
     mean = {name: float(np.mean(values)) for name, values in gains.items()}
     claims: list[tuple[object, ...]] = [("claim", "measured", "target", "")]
     claims += [
-        (f"points gained on {name}, least", value, GAIN, verdict(value, GAIN))
-        for name, value in least.items()
+        (f"points gained on {name}, mean", value, GAIN, verdict(value, GAIN)) for name, value in mean.items()
     ]
     claims.append(
         ("points lost on the old test, most", max(losses), LOSS, verdict(max(losses), LOSS, at_least=False))

@@ -245,6 +245,7 @@ class FeedbackStore:
         else:
             content = as_bytes(item)
             digest = digest_bytes(content)
+        self.flush()  # the answer that is corrected may have been given a moment ago
         said = json.dumps(list(answer) if isinstance(answer, tuple) else answer, allow_nan=False)
         query = (
             "SELECT version, label, confidence FROM traffic WHERE model = ? AND digest = ? ORDER BY id DESC"

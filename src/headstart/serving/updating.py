@@ -63,8 +63,8 @@ def update(
     """Let a model learn from what was corrected; the new version answers only if it is better.
 
     Better is: right more often on corrections that the old one has not learned from, by McNemar's test, and
-    at most half a point (or one item) worse on old items. Every version is kept: a saved model cats.headstart becomes a folder
-    of that name with 1.headstart, 2.headstart, … in it.
+    at most half a point (or one item) worse on old items. Every version is kept: a saved model cats.headstart
+    becomes a folder of that name with 1.headstart, 2.headstart, … in it.
 
     Args:
         path: A saved model, or a folder of versions of it.
