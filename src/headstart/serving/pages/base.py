@@ -235,7 +235,7 @@ def moment(at: float) -> str:
 
     Example:
         >>> moment(0)
-        '1 January 1970, 00:00 UTC'
+        '1 Jan 1970, 00:00 UTC'
     """
     then = datetime.fromtimestamp(at, UTC)
-    return f"{then.day} {then:%B %Y, %H:%M} UTC"
+    return f"{then.day} {then:%b %Y, %H:%M} UTC"

@@ -29,6 +29,8 @@ _EXPLAINED = 4
 _NAMED = 5
 _SIDE = 640
 _LEVELS = 5
+_LEAST = 0.0005
+"""Smaller shares would be shown as 0.0%."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _items(served: Served) -> tuple[list[bytes | str], list[str]]:
 
 def _show(served: Served, item: bytes | str, prediction: Prediction, reasons: dict[str, Any]) -> Shown:
     ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
+    ranked = [*ranked[:2], *(pair for pair in ranked[2:] if pair[1] >= _LEAST)]
     said, notes = in_short(prediction)
     picture = ""
     if isinstance(item, bytes) and served.model.modality == "image":
