@@ -19,11 +19,14 @@ from headstart.process import tune_process
 
 tune_process()  # as the command line does; it must come before torch
 
-from headstart import data  # noqa: E402
+from headstart import backbones, data  # noqa: E402
 from headstart.fitting.gathering import gather  # noqa: E402
 from headstart.progress import tell  # noqa: E402
 from headstart.transfer.features import Features  # noqa: E402
-from headstart.transfer.selection import Labelled, one_core_each, select  # noqa: E402
+from headstart.transfer.selection import Labelled, one_core_each  # noqa: E402
+from headstart.transfer.shots.answers import SourceSpace, source_space  # noqa: E402
+from headstart.transfer.shots.choices import few_choices  # noqa: E402
+from headstart.transfer.source_head import select_start  # noqa: E402
 from headstart.transfer.store import FeatureStore  # noqa: E402
 from headstart.transfer.unlabelled.spreading import Spread  # noqa: E402
 
@@ -44,10 +47,11 @@ def main() -> None:
     y = np.array([dataset.classes.index(item.label) for item in gathered.dataset if item.label])
     split = np.array([item.split for item in gathered.dataset])
     rows = np.asarray(gathered.features.X, np.float32)
+    space = source_space(backbones.card(options.backbone))
     found = []
     with one_core_each():
         for draw in range(options.draws):
-            found.append(one_draw(rows, y, split, options.pool, draw))
+            found.append(one_draw(rows, y, split, options.pool, draw, space))
             tell(f"draw {draw}: {found[-1]}")
             record(
                 "propagation",
@@ -63,7 +67,9 @@ def main() -> None:
     print(f"  probability of spread labels {mean['probability']:.3f}, right {mean['spread right']:.3f}")
 
 
-def one_draw(rows: np.ndarray, y: np.ndarray, split: np.ndarray, pool: int, seed: int) -> dict[str, float]:
+def one_draw(
+    rows: np.ndarray, y: np.ndarray, split: np.ndarray, pool: int, seed: int, space: SourceSpace | None
+) -> dict[str, float]:
     """Return the accuracies of one draw of labelled and unlabelled pictures."""
     order = np.random.default_rng(seed).permutation(np.flatnonzero(split == "train"))
     test = np.flatnonzero(split == "test")
@@ -77,8 +83,10 @@ def one_draw(rows: np.ndarray, y: np.ndarray, split: np.ndarray, pool: int, seed
         per_class = round(share * len(order) / classes)
         return np.concatenate([order[y[order] == label][:per_class] for label in range(classes)])
 
-    def right(data: Labelled) -> float:
-        head = data.fit("linear", select(data, "linear", seed=seed).strength, None, seed)
+    def right(choices: dict[str, Labelled]) -> float:
+        items = np.arange(len(next(iter(choices.values())).y))
+        chosen, selection, _ = select_start(choices, items, "linear", seed=seed)
+        head = chosen.fit("linear", selection.strength, None, seed)
         return float((head.logits(rows[test]).argmax(1) == y[test]).mean())
 
     few = labelled(0.01)
@@ -88,9 +96,9 @@ def one_draw(rows: np.ndarray, y: np.ndarray, split: np.ndarray, pool: int, seed
     known = spread.pool.spread(spread.places, spread.y, classes) if spread.pool else None
     seconds = time.perf_counter() - began
     return {
-        "1 %": right(view(few)),
-        "1 % and unlabelled": right(spread),
-        "10 %": right(view(labelled(0.1))),
+        "1 %": right(few_choices(view(few), None, view(few), space)),
+        "1 % and unlabelled": right({"spread": spread}),
+        "10 %": right({"zero": view(labelled(0.1))}),
         "spread right": float((known.y[len(few) :] == y[others]).mean()) if known else float("nan"),
         "probability": float(known.probabilities[len(few) :].max(1).mean()) if known else float("nan"),
         "spread_seconds": seconds,
