@@ -198,7 +198,7 @@ class FeedbackStore:
         by = {
             "uncertain": "margin, id",
             "disputed": "doubts DESC, margin, id",
-            "random": "(id * 2654435761 + :seed * 40503) % 4294967291, id",
+            "random": "(id * (2 * (:seed % 1000) + 1) * 2654435761) % 4294967291, id",
         }[order]
         query = f"""
             WITH newest AS (
