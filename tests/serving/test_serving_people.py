@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -69,43 +71,59 @@ def test_nobody_cannot_be_removed_and_damage_is_named(tmp_path: Path) -> None:
         people.names()
 
 
+def fail(attempts: Attempts, name: str, address: str, times: int = 1) -> list[int]:
+    """Begin attempts that do not succeed, and return how long each had to wait."""
+    return [attempts.begin(name, address) for _ in range(times)]
+
+
 def test_a_guesser_waits_and_a_neighbour_does_not(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path)
-    for _ in range(4):
-        attempts.failed("ada", "192.0.2.1")
-    assert attempts.wait("ada", "192.0.2.1") == 0
-    attempts.failed("ada", "192.0.2.1")
-    assert 800 < attempts.wait("ada", "192.0.2.1") <= 900
-    assert attempts.wait("ada", "192.0.2.2") == 0
-    assert attempts.wait("grace", "192.0.2.1") == 0
+    assert fail(attempts, "ada", "192.0.2.1", 5) == [0] * 5
+    (seconds,) = fail(attempts, "ada", "192.0.2.1")
+    assert 800 < seconds <= 900
+    assert attempts.begin("ada", "192.0.2.2") == 0
+    assert attempts.begin("grace", "192.0.2.1") == 0
+
+
+def test_many_at_once_gain_nothing(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path)
+    with ThreadPoolExecutor(16) as pool:
+        waits = list(pool.map(lambda _: attempts.begin("ada", "192.0.2.1"), range(32)))
+    assert waits.count(0) == 5
 
 
 def test_many_names_from_one_address_and_many_addresses_for_one_name(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path)
     for number in range(20):
-        attempts.failed(f"name{number}", "192.0.2.1")
-    assert attempts.wait("ada", "192.0.2.1") > 0
-    assert attempts.wait("ada", "192.0.2.2") == 0
+        fail(attempts, f"name{number}", "192.0.2.1")
+    assert attempts.begin("ada", "192.0.2.1") > 0
+    assert attempts.begin("ada", "192.0.2.2") == 0
     for number in range(60):
-        attempts.failed("grace", f"198.51.100.{number}")
-    assert attempts.wait("grace", "203.0.113.1") > 0
+        fail(attempts, "grace", f"198.51.100.{number}")
+    assert attempts.begin("grace", "203.0.113.1") > 0
 
 
-def test_what_was_right_forgets_and_time_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_succeeds_is_forgotten(tmp_path: Path) -> None:
     attempts = Attempts(tmp_path)
-    for _ in range(4):
-        attempts.failed("ada", "192.0.2.1")
+    fail(attempts, "ada", "192.0.2.1", 4)
+    assert attempts.begin("ada", "192.0.2.1") == 0
     attempts.succeeded("ada", "192.0.2.1")
-    attempts.failed("ada", "192.0.2.1")
-    assert attempts.wait("ada", "192.0.2.1") == 0
-    for _ in range(5):
-        attempts.failed("ada", "192.0.2.1")
-    monkeypatch.setattr(people_module, "_WINDOW", 0.0)
-    assert attempts.wait("ada", "192.0.2.1") == 0
+    assert fail(attempts, "ada", "192.0.2.1", 4) == [0] * 4
+    for number in range(40):  # an office behind one address
+        assert attempts.begin(f"name{number}", "203.0.113.1") == 0
+        attempts.succeeded(f"name{number}", "203.0.113.1")
+
+
+def test_time_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(tmp_path)
+    fail(attempts, "ada", "192.0.2.1", 5)
+    now = time.time()
+    monkeypatch.setattr(people_module.time, "time", lambda: now + 901)
+    assert attempts.begin("ada", "192.0.2.1") == 0
 
 
 def test_neither_names_nor_addresses_are_kept_in_the_clear(tmp_path: Path) -> None:
-    Attempts(tmp_path).failed("my secret password typed as a name", "192.0.2.77")
+    Attempts(tmp_path).begin("my secret password typed as a name", "192.0.2.77")
     kept = (tmp_path / "logins.sqlite").read_bytes()
     assert b"secret" not in kept
     assert b"192.0.2.77" not in kept

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import re
 import sqlite3
 import time
@@ -122,7 +123,7 @@ class People:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Failed logins of the last quarter of an hour, shared by all processes.
+    """Attempts to log in during the last quarter of an hour, shared by all processes.
 
     Args:
         state: The state folder of a served installation, a Path.
@@ -130,39 +131,48 @@ class Attempts:
     Example:
         >>> import tempfile
         >>> attempts = Attempts(Path(tempfile.mkdtemp()))
-        >>> for _ in range(5):
-        ...     attempts.failed("ada", "192.0.2.1")
-        >>> attempts.wait("ada", "192.0.2.1") > 800, attempts.wait("ada", "192.0.2.2")
+        >>> [attempts.begin("ada", "192.0.2.1") for _ in range(5)]
+        [0, 0, 0, 0, 0]
+        >>> attempts.begin("ada", "192.0.2.1") > 800, attempts.begin("ada", "192.0.2.2")
         (True, 0)
     """
 
     state: Path
 
-    def wait(self, name: str, address: str) -> int:
-        """Return for how many seconds a name may not be tried from an address; 0 where it may."""
+    def begin(self, name: str, address: str) -> int:
+        """Begin an attempt, which counts as failed until it has succeeded: many at once gain nothing.
+
+        Args:
+            name: The name that is tried, str.
+            address: Where from, str.
+
+        Returns:
+            0, or for how many seconds the name may not be tried from there: then nothing was begun.
+        """
         now, longest = time.time(), 0.0
         with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DELETE FROM failure WHERE at < ?", (now - _WINDOW,))
             for kind, who in _keys(name, address):
                 rows = connection.execute(
-                    "SELECT at FROM failure WHERE who = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-                    (who, now - _WINDOW, _MOST_FAILURES[kind] - 1),
+                    "SELECT at FROM failure WHERE who = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+                    (who, _MOST_FAILURES[kind] - 1),
                 ).fetchall()
                 longest = max([longest, *(at + _WINDOW - now for (at,) in rows)])
-        return int(longest + 0.999)
-
-    def failed(self, name: str, address: str) -> None:
-        """Note a failed attempt."""
-        now = time.time()
-        with self._open() as connection:
-            connection.execute("DELETE FROM failure WHERE at < ?", (now - _WINDOW,))
-            connection.executemany(
-                "INSERT INTO failure VALUES (?, ?)", [(who, now) for _, who in _keys(name, address)]
-            )
+            if not longest:
+                rows = [(who, now) for _, who in _keys(name, address)]
+                connection.executemany("INSERT INTO failure VALUES (?, ?)", rows)
+            connection.execute("COMMIT")
+        return math.ceil(longest)
 
     def succeeded(self, name: str, address: str) -> None:
-        """Forget the failures of a name from an address: a person who mistyped is no guesser."""
+        """Forget this attempt, and earlier ones of this name from there: who mistyped is no guesser."""
         with self._open() as connection:
-            connection.execute("DELETE FROM failure WHERE who = ?", (_keys(name, address)[0][1],))
+            pair, *others = (who for _, who in _keys(name, address))
+            connection.execute("DELETE FROM failure WHERE who = ?", (pair,))
+            for who in others:
+                newest = "SELECT rowid FROM failure WHERE who = ? ORDER BY at DESC LIMIT 1"
+                connection.execute(f"DELETE FROM failure WHERE rowid = ({newest})", (who,))
 
     def _open(self) -> closing[sqlite3.Connection]:
         with storage_errors(self.state):

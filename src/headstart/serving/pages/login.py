@@ -24,12 +24,11 @@ def login() -> Any:
     name = request.form.get("name", "")[:MOST_CHARACTERS].strip()
     address = _address()
     attempts = Attempts(serving().settings.state)
-    if seconds := attempts.wait(name, address):
+    if seconds := attempts.begin(name, address):
         minutes = -(-seconds // 60)
         wait = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
         return _form(goal, name, wait), 429, {"Retry-After": str(seconds)}
     if not people().matches(name, request.form.get("password", "")):
-        attempts.failed(name, address)
         return _form(goal, name, "That name and password do not go together."), 403
     attempts.succeeded(name, address)
     g.fields = {"person": name}
