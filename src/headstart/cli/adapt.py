@@ -31,7 +31,9 @@ def run(
     report: Annotated[Path | None, typer.Option(help="Also write the report, one HTML page.")] = None,
     methods: Annotated[
         str | None,
-        typer.Option(help='What is tried, by name, with commas: "CORAL,self-training". Default: everything.'),
+        typer.Option(
+            help='What is tried, by name, with commas: "CORAL,self-training". Default: all but MCC.'
+        ),
     ] = None,
     labels: Annotated[
         bool,
@@ -98,7 +100,7 @@ def run(
 def _print(found: Adaptation, as_json: bool) -> None:
     from rich.table import Table
 
-    table = Table("method", "nats about the target", "right on the target (only shown)")
+    table = Table("method", "score without labels, nats", "right on the target (only shown)")
     for each in found.tried:
         name, right = f"{each.name} (kept)" if each.kept else each.name, each.accuracy
         table.add_row(name, f"{each.score:.3f}", "" if right is None else f"{right:.1%}")

@@ -37,15 +37,17 @@ class Tried:
 
     Args:
         name: What it is called, str.
-        score: How much its answers tell about the target's items, judged without labels, float in nats.
+        score: How good its answers about the target are, judged without labels, float in nats.
         accuracy: The accuracy on the target's labels, float, only shown. Defaults to None: none are known.
         kept: Whether it was chosen. Defaults to False.
+        distance: Proxy A-distance of what it makes of the domains, float. Defaults to None: not measured.
     """
 
     name: str
     score: float
     accuracy: float | None = None
     kept: bool = False
+    distance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +136,12 @@ class Adaptation(Shown):
             "method": self.kept.name,
             "why": self.why,
             "methods": [
-                {"name": each.name, "nats": each.score, "target_accuracy_shown_only": each.accuracy}
+                {
+                    "name": each.name,
+                    "nats": each.score,
+                    "a_distance": each.distance,
+                    "target_accuracy_shown_only": each.accuracy,
+                }
                 for each in self.tried
             ],
             "a_distance": dict(zip(("before", "after"), self.distance, strict=True)),
@@ -170,7 +177,7 @@ def _cards(found: Adaptation) -> Markup:
     against = "nats" if kept is floor else f"nats; source only: {floor.score:.3f}"
     values = [
         ("Kept", chosen, f"of {len(found.tried)} candidates"),
-        ("Told about the target", f"{kept.score:.3f}", against),
+        ("Score without labels", f"{kept.score:.3f}", against),
     ]
     if kept.accuracy is not None:
         against = "only shown"
@@ -189,15 +196,19 @@ def _cards(found: Adaptation) -> Markup:
 def _methods(found: Adaptation) -> Section:
     """What was tried, and what was chosen by."""
     with_labels = any(each.accuracy is not None for each in found.tried)
+    with_distance = any(each.distance is not None for each in found.tried)
 
     def row(each: Tried) -> list[Cell]:
         name = fragment("<strong>{}</strong> (kept)", each.name) if each.kept else each.name
         cells: list[Cell] = [name, bar(each.score / found.most, f"{each.score:.3f}")]
+        if with_distance:
+            cells.append(None if each.distance is None else f"{each.distance:.2f}")
         if with_labels:
             cells.append(None if each.accuracy is None else bar(each.accuracy, percent(each.accuracy)))
         return cells
 
-    columns = ["method", "told about the target, nats (chosen by this)"]
+    columns = ["method", "score without labels, nats (chosen by this)"]
+    columns += ["A-distance"] if with_distance else []
     columns += ["right on the target (only shown)"] if with_labels else []
     words = [paragraph(found.scored)]
     if found.taught:

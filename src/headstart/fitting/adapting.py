@@ -17,15 +17,14 @@ from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 from headstart.errors import OptionError, require
 from headstart.evaluation.adaptation import SOURCE_ONLY
 from headstart.fitting.adapting_norms import with_norms_of
-from headstart.fitting.adapting_result import ADABN, Fitted, Start, build_adapted
+from headstart.fitting.adapting_result import Start, build_adapted
 from headstart.fitting.two_domains import Data, TwoDomains, check_model, open_domains, see
 from headstart.fitting.views import OfMember
 from headstart.progress import Say, quiet
 from headstart.transfer.calibration import Calibration
-from headstart.transfer.domains.choosing import GAIN, choose, information
+from headstart.transfer.domains.choosing import ADABN, choose
 from headstart.transfer.domains.domains import Domains, Method
-from headstart.transfer.domains.methods import METHODS
-from headstart.transfer.domains.source_only import SourceOnly
+from headstart.transfer.domains.methods import DEFAULT, METHODS
 from headstart.transfer.domains.weights import bounded, density_ratio
 from headstart.transfer.passes import extract
 from headstart.transfer.selection import one_core_each
@@ -58,8 +57,8 @@ def adapt(
         target: Items of the new domain, as for `fit`, with or without labels.
         source: Labelled items of the old domain: what the model was fitted on. A test part is not looked at.
         methods: Names of what is tried beside the source alone, str: those of `transfer.domains.methods`, and
-            "AdaBN" (batch statistics of each domain's own) where a network has batch norm. Defaults to None:
-            all.
+            "AdaBN" (batch statistics of each domain's own) where a network has batch norm; with it, those of
+            the others that take a moment are tried on its features, too. Defaults to None: all but MCC.
         labels: Whether labels of the target (of its train part, where it has splits) are learned from, too.
             Defaults to False.
         seed: Of everything random, int. Defaults to 0.
@@ -101,15 +100,15 @@ def adapt(
         with one_thread():
             normed = _normed(start, two, model, store, seed, offline, say) if with_norms else None
     with one_core_each():
-        fitted, why = _judged(start, normed, chosen, seed, say)
-    return build_adapted(model, two, start, fitted, why, time.monotonic() - started, seed, say)
+        strength = start.selection.strength
+        choice = choose(start.domains, chosen, seed, normed=normed, strength=strength, say=say)
+    return build_adapted(model, two, start, choice, time.monotonic() - started, seed, say)
 
 
 def _wanted(names: Sequence[str] | None, labels: bool) -> tuple[list[Method], bool]:
     """Return the methods that are asked for by name, and whether AdaBN is."""
-    possible = [each for each in METHODS if labels or not each.needs_known]
     if names is None:
-        return possible, True
+        return [each for each in DEFAULT if labels or not each.needs_known], True
     known = {each.name.casefold(): each for each in METHODS} | {ADABN.casefold(): None}
     if odd := [name for name in names if name.strip().casefold() not in known]:
         fix = f"choose from {', '.join([*(each.name for each in METHODS), ADABN])}"
@@ -119,7 +118,7 @@ def _wanted(names: Sequence[str] | None, labels: bool) -> tuple[list[Method], bo
     if without and not labels:
         fix = "label a few target items and use labels, or leave the method out"
         raise OptionError(f"labels of the target for {without[0]}", "none that may be learned from", fix)
-    chosen = [each for each in possible if each.name == SOURCE_ONLY or each.name.casefold() in asked]
+    chosen = [each for each in METHODS if each.name == SOURCE_ONLY or each.name.casefold() in asked]
     return chosen, ADABN.casefold() in asked
 
 
@@ -159,28 +158,3 @@ def _normed(
     say(f"{ADABN}: each domain is seen with batch statistics of its own")
     features = replace(view.features, X=rows)
     return start.domains.with_data(replace(view, features=features, member=member))
-
-
-def _judged(
-    start: Start, normed: Domains | None, methods: Sequence[Method], seed: int, say: Say
-) -> tuple[list[Fitted], str]:
-    """Fit every method, and choose without labels of the target; return them with the reason."""
-    domains, strength = start.domains, start.selection.strength
-    found = choose(domains, methods, seed, strength=strength, say=say)
-    by_name = {each.name: each for each in (SourceOnly(), *methods)}
-    ways = [
-        Fitted(name, by_name[name], domains, strength, score, found.heads[name], name == found.method.name)
-        for name, score in found.scores.items()
-    ]
-    if normed is None:
-        return ways, found.why
-    head = SourceOnly().fit(normed, strength, seed)
-    score = information(normed.target_view.logits(head))
-    theirs = Fitted(ADABN, SourceOnly(), normed, strength, score, head, kept=True)
-    floor = found.scores[SOURCE_ONLY]
-    best = score > max(found.scores[found.method.name], floor + GAIN) and theirs.right >= ways[0].right
-    if not best:
-        return [*ways, replace(theirs, kept=False)], found.why
-    gain = f"{score - floor:.3f} nats more about the target than source only"
-    why = f"{ADABN} was chosen: its answers tell {gain}"
-    return [*(replace(each, kept=False) for each in ways), theirs], why

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact.golden import choose as choose_golden
 from headstart.artefact.model import Model
-from headstart.evaluation.adaptation import SOURCE_ONLY, Adaptation, Tried
+from headstart.evaluation.adaptation import Adaptation, Tried
 from headstart.evaluation.results import Evaluation
 from headstart.files import digest_json
-from headstart.fitting.adapting_report import distance, features_of, moved, places
+from headstart.fitting.adapting_report import places
 from headstart.fitting.judging import judge
 from headstart.fitting.reporting import SEEN_DIGITS, figures
 from headstart.fitting.two_domains import UNKNOWN, TwoDomains
@@ -24,12 +21,21 @@ from headstart.fitting.views import members_of, view_plan
 from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.calibration import Calibration
-from headstart.transfer.domains.domains import Domains, Method
+from headstart.transfer.domains.choosing import Candidate, Choice
+from headstart.transfer.domains.domains import Domains
+from headstart.transfer.domains.moving import features_of, moved
 from headstart.transfer.selection import Selection
 
-ADABN = "AdaBN"
 _GOLDEN_CANDIDATES = 64
 _SCORED = (
+    "Each method was judged without a label of the target, by how much an item's answer tells about those of "
+    "the items that look most like it (mutual information, in nats): much where alike items are answered "
+    "alike, and not all the same. Self-training, which makes any answers smooth, takes part only from the "
+    "start that scores best by itself; where the domains are far apart, of equally good starts from the one "
+    "that brings them nearest (A-distance). The source alone is kept unless another method scores clearly "
+    "more."
+)
+_SCORED_TERMS = (
     "Each method was judged without a label of the target, by how much its answers tell about the target's "
     "items (information, in nats): much where items stand apart in clusters of which none is empty. The "
     "source alone is kept unless another method tells clearly more."
@@ -46,55 +52,17 @@ class Start:
     calibration: Calibration
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A method, the domains as it sees them, and what it fitted.
-
-    Args:
-        name: What it is called, str.
-        method: What fitted the head.
-        domains: Both domains.
-        strength: Inverse regularisation, float.
-        score: `information` of its answers about the target, float.
-        head: What was fitted.
-        kept: Whether it answers.
-    """
-
-    name: str
-    method: Method
-    domains: Domains
-    strength: float
-    score: float
-    head: Any
-    kept: bool
-
-    @cached_property
-    def logits(self) -> Floats:
-        """What it says about the target's items, float [n, classes]."""
-        return self.domains.target_view.logits(self.head)
-
-    @property
-    def right(self) -> float:
-        """How often it is right about the target's items that it may learn from, float; 0 without any."""
-        known = np.isin(self.domains.target, self.domains.known)
-        if not known.any():
-            return 0.0
-        return float((self.logits[known].argmax(1) == self.domains.target_view.y[known]).mean())
-
-
 def build_adapted(
     model: Model,
     two: TwoDomains,
     start: Start,
-    fitted: Sequence[Fitted],
-    why: str,
+    choice: Choice,
     seconds: float,
     seed: int,
     say: Say,
 ) -> Model:
     """Make the model, with golden vectors and the report."""
-    kept = next(each for each in fitted if each.kept)
-    floor = next(each for each in fitted if each.name == SOURCE_ONLY)
+    kept, floor = choice.best, choice.candidates[0]
     view = kept.domains.data
     first, *others = members_of(view, kept.head, model.backbone, lambda _: model.network)
     # As sure about the target as the source alone would be: methods differ in the size of their logits.
@@ -122,7 +90,7 @@ def build_adapted(
             "cut": first.backbone.blocks[-1],
             "input_size": first.backbone.preprocess.size,
             "head": "linear",
-            "strength": kept.strength,
+            "strength": choice.strength,
             "seed": seed,
             **view_plan(view),
             "adaptation": {
@@ -146,7 +114,7 @@ def build_adapted(
     candidates = two.target[:: max(1, len(two.target) // _GOLDEN_CANDIDATES)]
     answers = calibration.answers(kept.logits[np.searchsorted(two.target, candidates)])
     made.record_golden([two.dataset.items[candidates[n]].source for n in choose_golden(answers)])
-    report = _report(model, two, fitted, made, evaluation, why, seconds, seed)
+    report = _report(model, two, choice, made, evaluation, seconds, seed)
     made.report = report
     say(report.headline)
     return made
@@ -163,7 +131,7 @@ def _asked(two: TwoDomains, domains: Domains) -> NDArray[np.int64]:
 
 
 def _shown(
-    model: Model, two: TwoDomains, kept: Fitted, calibration: Calibration, seed: int
+    model: Model, two: TwoDomains, kept: Candidate, calibration: Calibration, seed: int
 ) -> Evaluation | None:
     """Measure the kept method on the target's labels, where there are any: nothing is chosen by that."""
     items = _asked(two, kept.domains)
@@ -179,27 +147,28 @@ def _shown(
 def _report(
     model: Model,
     two: TwoDomains,
-    fitted: Sequence[Fitted],
+    choice: Choice,
     made: Model,
     evaluation: Evaluation | None,
-    why: str,
     seconds: float,
     seed: int,
 ) -> Adaptation:
     from importlib.metadata import version
 
-    kept = next(each for each in fitted if each.kept)
+    kept, floor = choice.best, choice.candidates[0]
     items = _asked(two, kept.domains)
     at, truth = np.searchsorted(two.target, items), two.truth[items]
 
     def accuracy(logits: Floats) -> float | None:
         return float((logits[at].argmax(1) == truth).mean()) if len(items) else None
 
-    tried = [Tried(each.name, each.score, accuracy(each.logits), each.kept) for each in fitted]
-    before = features_of(fitted[0].domains)
-    after = moved(kept.domains, kept.method, kept.head)
-    if kept.name == ADABN:
-        after = features_of(kept.domains)
+    tried = [
+        Tried(each.name, each.score, accuracy(each.logits), each is kept, each.distance)
+        for each in choice.candidates
+    ]
+    before = features_of(floor.domains)
+    moves = kept.domains is not floor.domains or moved(kept.domains, kept.method, kept.head) is not None
+    after = kept.features if moves else None
     said = kept.logits.argmax(1)
     known = two.truth[two.target] if len(items) else np.full(len(said), UNKNOWN)
     tags = (
@@ -213,14 +182,14 @@ def _report(
         items=(len(two.source), len(two.target)),
         taught=len(kept.domains.known),
         tried=tried,
-        why=why,
-        scored=_SCORED,
+        why=choice.why,
+        scored=_SCORED if before is not None else _SCORED_TERMS,
         most=float(np.log(len(model.labels))),
-        distance=(distance(before, seed), distance(after, seed)),
+        distance=(floor.distance, kept.distance if moves else None),
         evaluation=evaluation,
         facts=[
             ("Networks", " and ".join(member.backbone.name for member in made.members)),
-            ("Head", f"linear, regularisation (C) {kept.strength:g}"),
+            ("Head", f"linear, regularisation (C) {choice.strength:g}"),
             ("Temperature", f"{made.calibration.temperature:.3f}"),  # type: ignore[union-attr]
             ("Seed", str(seed)),
             ("Time", f"{seconds:.1f} s on {platform.processor() or platform.machine()}"),
