@@ -216,13 +216,15 @@ def sentence(error: HeadstartError) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as people read it.
+    """Return a share as people read it; what is not quite certain is not called certain.
 
     Example:
-        >>> percent(0.934), percent(0.99996)
-        ('93.4%', '100.0%')
+        >>> percent(0.934), percent(0.99996), percent(0.0001), percent(1.0)
+        ('93.4%', '> 99.9%', '< 0.1%', '100.0%')
     """
-    return f"{100 * share:.1f}%"
+    if 0.9995 <= share < 1:
+        return "> 99.9%"
+    return "< 0.1%" if 0 < share < 0.0005 else f"{100 * share:.1f}%"
 
 
 def iso(at: float) -> str:
