@@ -46,3 +46,10 @@ def test_a_label_that_is_no_label_stays_a_problem(tmp_path: Path) -> None:
     opened = data.open(table, target="number", unlabelled=True)
     assert [item.value for item in opened] == [1.0, None]
     assert "not a finite number" in opened.problems[0].reason
+
+
+def test_a_label_column_that_is_empty_is_told_from_paths_that_are_wrong(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="fill the label column"):
+        data.open(write(tmp_path, "text,label\none,\ntwo,\n"))
+    with pytest.raises(DataError, match="check the paths"):
+        data.open(write(tmp_path, "path,label\nnone.jpg,a\nnowhere.jpg,b\n"))

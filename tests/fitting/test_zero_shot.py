@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import headstart as hs
 from headstart.artefact.model import Model
-from headstart.errors import OptionError
+from headstart.errors import DataError, OptionError
 from headstart.fitting import zero_shot as room
 from headstart.fitting.matching import match
 from headstart.text.vectors import WordVectors
@@ -121,6 +121,14 @@ def test_a_model_says_whether_two_are_of_the_same_of_its_classes(named: Model, p
 def test_a_backbone_whose_similarities_nobody_knows_asks_for_data(photos: Photos, tmp_path: Path) -> None:
     with FeatureStore(tmp_path / "store") as store, pytest.raises(OptionError, match="calibrate"):
         match(photos["chelsea"], photos["coffee"], backbone="basic_cnn", store=store)
+
+
+def test_texts_are_not_calibrated_on_pictures(pattern_pictures: Path, tmp_path: Path) -> None:
+    with (
+        FeatureStore(tmp_path / "store") as store,
+        pytest.raises(DataError, match="labelled texts to calibrate on, received images"),
+    ):
+        match("The cat sat", "A cat was sitting", source=pattern_pictures, store=store)
 
 
 def test_texts_match_by_meaning(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ class Model:
     def _known(self) -> Novelty:
         """Return what the items that the model was made with look like."""
         if self.reference is None or not self.reference.embeddings.shape[1]:
-            fix = "fit it again on labelled items, or leave novelty out"
+            fix = "fit it again on pretrained features of 20 labelled items or more, or leave novelty out"
             raise OptionError("a model that keeps what it learned from", "one that keeps nothing", fix)
         return Novelty.of(self.reference.embeddings.astype(np.float32))
 

@@ -13,7 +13,7 @@ from headstart.data.folder import shown, unique_names
 from headstart.data.items import SPLITS, Answer, Dataset, Problem, Split, Target, in_words
 from headstart.data.kinds import SPLIT_WORDS, SUFFIXES, is_clutter, modality_of, suffix
 from headstart.data.tables import Table, read_table
-from headstart.data.targets import as_text, make_item, read_answer
+from headstart.data.targets import NO_LABEL, as_text, make_item, read_answer
 from headstart.errors import DataError
 
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -85,9 +85,10 @@ def open_manifests(
     if not rows:
         received = f"none that can be used; the first problem: {problems[0].reason}" if problems else "none"
         manifests = ", ".join(path.name for path in tables)
-        raise DataError(
-            f"rows in '{manifests}'", received, "check the paths: they are relative to the manifest's folder"
-        )
+        fix = "check the paths: they are relative to the manifest's folder"
+        if problems and problems[0].reason == NO_LABEL:
+            fix = "fill the label column, or name another one: --label-column (label_column=)"
+        raise DataError(f"rows in '{manifests}'", received, fix)
     if _groups_are_labels(rows):
         problems.append(
             Problem(columns.group, "names the classes again, so it is not used to keep items together")
@@ -160,7 +161,7 @@ class _Reader:
 
     def _row(self, place: str, cells: Mapping[str, Any], target: Target) -> _Row | str:
         cell = cells.get(self.label) if self.label is not None else None
-        answer, reason = read_answer(cell, target) if self.label in cells else (None, "has no label")
+        answer, reason = read_answer(cell, target) if self.label in cells else (None, NO_LABEL)
         if answer is None and not (self.unlabelled and as_text(cell) == ""):
             return reason
         given = as_text(cells.get(self.source), strip=False)

@@ -8,6 +8,9 @@ from typing import Any
 
 from headstart.data.items import Answer, Item, Source, Split, Target, natural_order
 
+NO_LABEL = "has no label"
+"""Why a row cannot be used whose cell is empty."""
+
 
 def as_text(value: Any, *, strip: bool = True) -> str | None:
     """Return a cell as a string: 1, 1.0 and "1" are all "1"; an absent or NaN cell is "".
@@ -59,7 +62,7 @@ def read_answer(cell: Any, target: Target) -> tuple[Answer | None, str]:
         return _labels(cell)
     text = as_text(cell)
     if not text:
-        return None, "has no label" if text == "" else "has a label that is not a single value"
+        return None, NO_LABEL if text == "" else "has a label that is not a single value"
     if target == "label":
         return text, ""
     try:

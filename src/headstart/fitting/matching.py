@@ -101,8 +101,9 @@ def match(
         kept = store or stack.enter_context(FeatureStore())
         rows = _features(items, name, kept, offline, say)
         if len(rows) < 2:
-            raise DataError("two readable items", "one that cannot be read", "check: headstart inspect FILE")
-        scale = _scale(name, source, kept, offline, say)
+            fix = "name two files, or two texts; a damaged file: headstart inspect FILE"
+            raise DataError("two readable items", "one that cannot be read", fix)
+        scale = _scale(name, items.modality, source, kept, offline, say)
     ((similarity,),) = [cosines(rows[:1], rows[1:])]
     probability = scale.probability(float(similarity))
     return Match(probability > 0.5, probability, float(similarity))
@@ -133,7 +134,7 @@ def _features(items: Dataset, name: str, store: FeatureStore, offline: bool, say
 
 
 def _scale(
-    name: str, source: Dataset | Path | str | None, store: FeatureStore, offline: bool, say: Say
+    name: str, kind: str, source: Dataset | Path | str | None, store: FeatureStore, offline: bool, say: Say
 ) -> PairScale:
     if source is None:
         card = backbones.card(name, offline=offline)
@@ -142,6 +143,9 @@ def _scale(
             raise OptionError("a backbone whose similarities are known", repr(name), fix)
         return DEFAULTS[card.name]
     dataset = open_labelled(source)
+    if dataset.modality != kind:
+        fix = "name labelled items of the same kind, or leave them out"
+        raise DataError(f"labelled {kind}s to calibrate on", f"{dataset.modality}s", fix)
     found = gather(dataset, store, backbone=name, engine="auto", precision=None, offline=offline, say=say)
     labels: Sequence[str | None] = [item.label for item in found.dataset]
     rows = found.features.pool(np.asarray(found.features.X, np.float32))

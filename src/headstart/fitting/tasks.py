@@ -261,7 +261,10 @@ def _open(
         if not answers[task]:
             fix = "fill the column, or leave it out"
             raise DataError(f"labels in the column {task!r}", f"{len(dataset)} empty cells", fix)
-        require_two_answers(replace(dataset, items=tuple(i for i in dataset if i.label is not None)))
+        if len(classes := set(answers[task].values())) < 2:
+            received = f"only {next(iter(classes))!r}"
+            fix = "add items of what it should be told apart from, or leave the column out"
+            raise DataError(f"at least two classes in the column {task!r}", received, fix)
         items |= {item.name: replace(item, label=None) for item in dataset if item.label is not None}
     first = opened[columns[0]]
     problems = tuple(dict.fromkeys(each for dataset in opened.values() for each in dataset.problems))
