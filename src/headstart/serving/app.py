@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import secrets
 import time
-from importlib import import_module
-from importlib.util import find_spec
 from typing import IO, Any
 
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import Unauthorized
 from werkzeug.routing import BaseConverter
 
-from headstart.serving import errors, health, openapi, security, v1, v2
+from headstart.serving import errors, feedback_api, health, openapi, pages, security, v1, v2
 from headstart.serving.feedback import FILE, FeedbackStore
 from headstart.serving.logs import LOGGER
 from headstart.serving.metrics import Metrics
@@ -28,6 +27,7 @@ PROTECTED = ("/v1/", "/v2/models", "/v2/repository", "/metrics")
 """Where a key is asked for, once there is one."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORM_MEMORY = 2 << 20
+_COUNT = itertools.count()
 
 
 class _Request(Request):
@@ -78,13 +78,13 @@ def create_app(settings: Settings) -> Flask:
     )
     shared = Serving(settings, registry, metrics, security.Keys(settings.state), feedback, Watch(feedback))
     app.extensions[NAME] = shared
+    app.config["HEADSTART_PROCESS"] = secrets.token_hex(6)
     app.url_map.converters["part"] = _Part
     app.before_request(_begin)
     app.after_request(_end)
     errors.register(app)
-    for room in (v1, v2, health, openapi):
+    for room in (v1, v2, health, openapi, feedback_api, pages):
         app.register_blueprint(room.blueprint)
-    _plug_in(app)
     return app
 
 
@@ -92,7 +92,7 @@ def _begin() -> None:
     """Give the request an id, and ask for a key where one is needed."""
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else _new_id()
     if not request.path.startswith(PROTECTED):
         return
     shared = serving()
@@ -102,6 +102,11 @@ def _begin() -> None:
     g.key = shared.keys.check(key) if key else None
     if g.key is None and not any(lets_in() for lets_in in shared.guests):
         raise Unauthorized('this needs an API key: "Authorization: Bearer KEY"')
+
+
+def _new_id() -> str:
+    """Return an id that no other request has: the process's own random number, and a count."""
+    return f"{current_app.config['HEADSTART_PROCESS']}-{next(_COUNT):x}"
 
 
 def _end(response: Response) -> Response:
@@ -123,10 +128,3 @@ def _end(response: Response) -> Response:
         fields["key"] = name
     LOGGER.info("request", extra={"fields": fields})
     return security.harden(response)
-
-
-def _plug_in(app: Flask) -> None:
-    """Register the rooms that build on this one."""
-    for room in ("feedback_api", "pages"):
-        if find_spec(f"headstart.serving.{room}"):
-            app.register_blueprint(import_module(f"headstart.serving.{room}").blueprint)

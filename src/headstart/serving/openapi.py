@@ -16,9 +16,12 @@ _TEXT: Json = {"type": "string"}
 _NUMBER: Json = {"type": "number"}
 _STRINGS: Json = {"type": "array", "items": _TEXT}
 _NUMBERS: Json = {"type": "array", "items": _NUMBER}
+_BINARY: Json = {"type": "string", "format": "binary"}
+_SECURITY: list[Json] = [{"bearer": []}, {"key": []}]
 _SAID = {
     400: "The request cannot be understood.",
     401: "It needs an API key.",
+    403: "It needs an API key, whether or not others do.",
     404: "There is no such model or version.",
     413: "The body is too large.",
     415: "The body is of another type, or compressed.",
@@ -54,6 +57,7 @@ def described(shared: Serving) -> Json:
     }
     for version in (False, True):
         paths |= _of_model(shared, version)
+    paths["/v1/models/{name}:correct"] = _correct(shared)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,7 +73,7 @@ def described(shared: Serving) -> Json:
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },
-        "security": [{"bearer": []}, {"key": []}] + ([] if shared.keys.names else [{}]),
+        "security": _SECURITY + ([] if shared.keys.names else [{}]),
     }
 
 
@@ -112,6 +116,24 @@ def _of_model(shared: Serving, version: bool) -> Json:
             "post": {**tensors, "requestBody": {"required": True, **_json(_ref("Inference"))}},
         },
     }
+
+
+def _correct(shared: Serving) -> Json:
+    """Return the path under which machines say what would have been right."""
+    answer = _object(model=_TEXT, corrected=_STRINGS)
+    errors = (400, 401, 403, 404, 413, 415, 422)
+    form = {
+        "type": "object",
+        "properties": {"file": _list_of(_BINARY), "text": _list_of(_TEXT), "label": _TEXT},
+    }
+    said = {"items": {"type": "array", "items": {}}, "labels": {"type": "array", "items": {}}, "label": {}}
+    content = {
+        "application/json": {"schema": {"type": "object", "properties": said, "required": ["items"]}},
+        "multipart/form-data": {"schema": form},
+    }
+    operation = _op("Say what would have been right.", {200: _json(answer)}, errors)
+    operation |= {"requestBody": {"required": True, "content": content}, "security": _SECURITY}
+    return {"parameters": [_in_path("name", {"enum": list(shared.registry.names)})], "post": operation}
 
 
 def _schemas(most: int) -> Json:
@@ -184,21 +206,19 @@ def _op(summary: str, answers: dict[int, Json], errors: tuple[int, ...] = (), *,
 
 def _items() -> Json:
     """Describe the ways in which items are sent."""
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-    texts: Json = {"type": "array", "items": _TEXT}
-    form = {"type": "object", "properties": {"file": files, "text": texts}}
+    form = {"type": "object", "properties": {"file": _list_of(_BINARY), "text": _list_of(_TEXT)}}
     return {
         "required": True,
         "content": {
             "application/json": {"schema": _ref("Items")},
             "multipart/form-data": {"schema": form},
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": _BINARY},
         },
     }
 
 
 def _ref_both() -> Json:
-    binary = {"schema": {"type": "string", "format": "binary"}}
+    binary = {"schema": _BINARY}
     json = {"schema": _ref("Inferred")}
     return {"content": {"application/json": json, "application/octet-stream": binary}}
 

@@ -13,7 +13,7 @@ from headstart.errors import StorageError
 T = TypeVar("T")
 
 CHANCE = random.SystemRandom()
-"""Has no state: worker processes do not share one, and Python's common one is not ours to change."""
+"""Has no state: worker processes do not share one, and the common generator is not ours to change."""
 A_SECOND = 20
 
 
@@ -38,6 +38,7 @@ class Sample(Generic[T]):
 
     def __init__(self, write: Callable[[Sequence[T]], None]) -> None:
         self._write = write
+        self._chance = random.Random()
         self._lock = threading.Lock()
         self._kept: list[T] = []
         self._seen = 0
@@ -48,7 +49,7 @@ class Sample(Generic[T]):
             self._seen += 1
             if len(self._kept) < A_SECOND:
                 self._kept.append(thing)
-            elif (place := CHANCE.randrange(self._seen)) < A_SECOND:
+            elif (place := self._chance.randrange(self._seen)) < A_SECOND:
                 self._kept[place] = thing
             first = self._seen == 1
         if first:
