@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from headstart.errors import OptionError, StorageError
 from headstart.studio import jobs as jobs_module
 from headstart.studio.commands import SUMMARIZE, Command, Input, Option, Progress, command, commands, register
-from headstart.studio.jobs import MOST_WAITING, Job, JobStore
-from headstart.studio.worker import perform
+from headstart.studio.jobs import Job, JobStore
+from headstart.studio.worker import perform, work
 
 
 def rest(_i: Mapping[str, Sequence[Path]], _o: Mapping[str, Any], _out: Path, _p: Progress) -> None:
@@ -144,11 +144,12 @@ def test_a_dead_workers_job_is_done_once_more_and_then_fails(
     assert "died" in store.get(job.id).error
 
 
-def test_the_queue_has_an_end(tmp_path: Path) -> None:
+def test_the_queue_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "MOST_WAITING", 3)
     store = JobStore(tmp_path)
-    for _ in range(MOST_WAITING):
+    for _ in range(3):
         hand_in(store)
-    with pytest.raises(OptionError, match="fewer than"):
+    with pytest.raises(OptionError, match="fewer than 3"):
         hand_in(store)
 
 
@@ -249,6 +250,35 @@ def test_the_work_of_a_job_and_what_it_refuses(tmp_path: Path, monkeypatch: pyte
     assert store.get(first.id).status == "done"
     assert store.get(second.id).status == "failed"
     assert "something to shout" in store.get(second.id).error
+
+
+def test_a_job_that_takes_too_long_or_crashes_fails_and_the_next_one_is_done(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    slow, gone = hand_in(store), hand_in(store)
+    module = tmp_path / "slow_job.py"
+    module.write_text(
+        f"import sys, time\nif sys.argv[2] == {slow.id!r}: time.sleep(60)\nraise SystemExit('boom')"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        assert work(tmp_path, once=True, minutes=0.02, module="slow_job") == 2
+    assert "took longer than 0.02 minutes" in store.get(slow.id).error
+    assert "ended with code 1: boom" in store.get(gone.id).error
+
+
+def test_a_job_may_vanish_while_it_is_being_done(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = hand_in(store)
+    (tmp_path / "vanishing_job.py").write_text(
+        "import sys, time\nfrom pathlib import Path\nfrom headstart.studio.jobs import JobStore\n"
+        "store = JobStore(Path(sys.argv[1]))\nstore.cancel(sys.argv[2])\nstore.remove(sys.argv[2])\n"
+        "time.sleep(60)"
+    )
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        assert work(tmp_path, once=True, module="vanishing_job", say=said.append) == 1
+    assert said[-1] == f"{job.id}: removed"
 
 
 def start_worker(state: Path, *arguments: str) -> subprocess.Popen[bytes]:

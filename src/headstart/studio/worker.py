@@ -21,7 +21,6 @@ from headstart.studio.jobs import Job, JobStore
 
 _PAUSE = 0.25
 """Seconds between two looks at the queue, or at a running job."""
-_BEAT = 5.0
 _GRACE = 5.0
 """Seconds that a stopped job gets to end by itself."""
 
@@ -57,7 +56,8 @@ def work(
             taken += 1
             say(f"{job.id}: {job.command} for {job.person}")
             _watch(store, job, [sys.executable, "-m", module, str(state), job.id], minutes)
-            say(f"{job.id}: {store.get(job.id).status}")
+            known = {each.id: each.status for each in store.jobs()}
+            say(f"{job.id}: {known.get(job.id, 'removed')}")
         elif once:
             return taken
         else:
@@ -67,20 +67,21 @@ def work(
 def _watch(store: JobStore, job: Job, line: Sequence[str], minutes: float) -> None:
     """Start a job's process; stop it when the job is cancelled, takes too long, or the worker has to end."""
     log = job.folder / "log.txt"
-    with log.open("wb") as errors:
+    try:
+        errors = log.open("wb")
+    except FileNotFoundError:  # it was cancelled and removed at this very moment
+        return
+    with errors:
         process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-    begun = beat = time.monotonic()
+    begun = time.monotonic()
     try:
         while process.poll() is None:
             time.sleep(_PAUSE)
-            now = time.monotonic()
-            if now - begun > 60 * minutes:
+            if time.monotonic() - begun > 60 * minutes:
                 store.finish(job.id, f"it took longer than {minutes:g} minutes")
-            if now - beat > _BEAT or now - begun > 60 * minutes or store.get(job.id).has_ended:
-                beat = now
-                if not store.beat(job.id):
-                    _stop(process)
-        if process.returncode:
+            if not store.beat(job.id):  # it has ended by itself, or nobody wants it any more
+                _stop(process)
+        if process.returncode and store.beat(job.id):
             store.finish(job.id, _last_line(log, process.returncode))
     finally:
         if process.poll() is None:  # the worker itself has to end: another one will do the job
