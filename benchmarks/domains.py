@@ -3,8 +3,8 @@
     python benchmarks/domains.py --state pairs.json
 
 The source has 1,300 labelled reviews, the target its own 1,350 or so without labels. Accuracy is that on the
-target's reviews; held-out is that on 300 more, which no method has seen. Defaults and the rule of the choice were
-found on ten pairs of ten other sorts (--calibrate). A run that is stopped goes on where it was.
+target's reviews; held-out is that on 300 more, which no method has seen. Defaults and the rule of the choice
+were found on ten pairs of ten other sorts (--calibrate). A run that is stopped goes on where it was.
 """
 
 from __future__ import annotations
