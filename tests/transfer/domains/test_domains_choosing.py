@@ -177,7 +177,10 @@ def test_agreement_is_bounded_and_knows_no_names(classes: int, items: int, seed:
     assert agreement(chance.permutation(classes)[answers], near) == pytest.approx(found, abs=1e-9)
 
 
-def scored(name: str, score: float, distance: float = 2.0) -> Candidate:
+def scored(name: str, score: float, distance: float | None = None) -> Candidate:
+    """Return a candidate; by default own statistics bring the domains together and nothing else does."""
+    if distance is None:
+        distance = 0.0 if "own statistics" in name else 2.0
     domains, _ = blobs(count=6)
     method = next((each for each in METHODS if each.name == name.removeprefix("AdaBN + ")), METHODS[0])
     return Candidate(name, method, domains, METHODS[0].fit(domains, 1.0, 0), score, distance)
@@ -205,9 +208,22 @@ def test_far_domains_are_brought_together_where_nothing_else_decides() -> None:
     assert best_of(found(FAR - 0.5)).name == "self-training"
 
 
+def test_weights_take_no_part_where_nothing_is_in_common() -> None:
+    def found(distance: float) -> list[Candidate]:
+        return [
+            scored("source only", 0.3, distance),
+            scored("KLIEP", 0.5, distance),
+            scored("CORAL", 0.4, 0.1),
+        ]
+
+    assert best_of(found(FAR + 0.5)).name == "CORAL"
+    assert best_of(found(FAR - 0.5)).name == "KLIEP"
+    assert best_of(found(FAR + 0.5)[:2]).name == "source only"
+
+
 def test_what_is_not_clearly_better_is_refused() -> None:
     floor = scored("source only", 0.30)
-    assert best_of([floor, scored("CORAL", 0.30 + GAIN / 2)]) is floor
+    assert best_of([floor, scored("CORAL", 0.30 + GAIN / 2, 0.0)]) is floor
     choice = choose(blobs(shift=0.0)[0], (Louder(),), 0, strength=0.1)
     assert "refused" in choice.why
     assert "make things worse" in choice.why

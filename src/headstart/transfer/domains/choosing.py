@@ -122,8 +122,11 @@ def choose(
     Items that look alike should be answered alike, and not all the same: chosen is the candidate whose
     answers tell most about those of an item's neighbours (see `agreement`), whatever features it reads.
     Self-training makes any answers smooth, wrong ones, too: it takes part only from the start whose own
-    answers score best. Where the domains are far apart, equally good starts are told apart by how near
-    they bring them: the error on the target is bounded by that on the source and the domains' distance.
+    answers score best.
+
+    The error on the target is bounded by that on the source and the domains' distance. So where they are far
+    apart, equally good starts are told apart by how near they bring them, and what leaves them as far apart
+    as they are takes no part: weights need a source that holds items like the target's.
 
     The source alone is kept unless another candidate scores clearly more. Where classes of the target are
     known, a candidate must not be less often right about them than the source alone, either. Without features
@@ -201,12 +204,19 @@ def best_of(found: Sequence[Candidate]) -> Candidate:
     # else is asked for.
     safe = [each for each in safe if not isinstance(each.method, Mcc) or len(found) == 2]
     starts = [each for each in safe if isinstance(each.method, SourceOnly | OwnStatistics)]
-    start = _best_start(starts, far=(floor.distance or 0.0) > FAR)
+    far = floor.distance is not None and floor.distance > FAR
+    start = _best_start(starts, far=far)
     # One whose start was not asked for has nothing to be held against.
     worse = {each.name for each in starts} - {start.name}
     rivals = [each for each in safe if each.start not in worse]
+    if far:
+        rivals = [each for each in rivals if each is floor or each.start or _nearer(each, floor)]
     best = max(rivals, key=lambda each: each.score)
     return best if best.score >= floor.score + GAIN else floor
+
+
+def _nearer(one: Candidate, other: Candidate) -> bool:
+    return one.distance is not None and other.distance is not None and one.distance < other.distance
 
 
 def _best_start(starts: Sequence[Candidate], *, far: bool) -> Candidate:
