@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     AnyHead = Head | TermsNetwork | FittedCnn | StackedHead
 
+_FEW = 8
+"""So many texts a class are enough to standardise features by: 4 are better answered on one scale, 16 not."""
 _MOST_CHARACTERS = 25_000_000
 """In longer collections runs of characters would take more than 2 GB; words take an eighth of that."""
 
@@ -187,7 +189,7 @@ def _at_depths(depths: Mapping[str, Features], data: Labelled, known: Labelled) 
     """
     last, features = list(depths.items())[-1]
     means = MeansAtBlock(features, data.y, data.classes, last)
-    if not is_few(known):
+    if not is_few(known, _FEW):
         return [AtBlock(its, data.y, data.classes, block) for block, its in depths.items()]
     if max(known.counts()) < 2:
         return [means]

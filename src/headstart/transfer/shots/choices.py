@@ -52,9 +52,9 @@ class OneScale(Labelled):
         return (1.0, 10.0, 100.0) if kind == "linear" else tuple(super().strengths(kind))
 
 
-def is_few(data: Labelled) -> bool:
-    """Return whether a class has fewer than `FEW` items on average: then methods for few items are tried."""
-    return data.target == "label" and len(data.y) < FEW * data.classes
+def is_few(data: Labelled, few: int = FEW) -> bool:
+    """Return whether a class has fewer than `few` items on average: then methods for few items are tried."""
+    return data.target == "label" and len(data.y) < few * data.classes
 
 
 def few_choices(
