@@ -5,81 +5,32 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from werkzeug.exceptions import NotFound
 
 from headstart.artefact import Model, load
+from headstart.artefact.members import AnyEngine
 from headstart.artefact.network import outputs
 from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.schema import NAME as ARTEFACT
 from headstart.artefact.streaming import Asked, Rows, prepare
-from headstart.data.items import natural_order
+from headstart.artefact.versions import SUFFIX as SUFFIX
+from headstart.artefact.versions import Versions
+from headstart.artefact.versions import find as find
+from headstart.engines.precision import Outputs
 from headstart.errors import ArtefactError, OptionError
 from headstart.serving.batching import Batcher
 from headstart.serving.logs import LOGGER
 from headstart.serving.settings import Settings
 
-SUFFIX = ".headstart"
-DEFAULT = "default"
-"""A file of this name in a folder of versions holds the name of the one that answers by default."""
 _LOADED = 2
 """Versions of a model that stay loaded beside the default one."""
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What is on the disk of one model.
-
-    Args:
-        name: The model's, str.
-        folders: Its versions, {version: folder}, in natural order.
-        default: The version that answers where none is named, str.
-    """
-
-    name: str
-    folders: dict[str, Path]
-    default: str
-
-
-def find(path: Path) -> Versions:
-    """Look up what a model argument names.
-
-    Args:
-        path: A saved model, such as cats.headstart, which is its only version "1"; or a folder with versions
-            of it, such as cats/1.headstart and cats/2.headstart, of which the last in natural order answers
-            by default, unless a file `default` beside them names another.
-
-    Returns:
-        The versions.
-
-    Raises:
-        ArtefactError: There is no saved model.
-    """
-    path = path.absolute()
-    name = path.name.removesuffix(SUFFIX)
-    if not name or ":" in name:
-        raise ArtefactError("a model's folder without a colon in its name", repr(path.name), "rename it")
-    if (path / ARTEFACT).is_file():
-        return Versions(name, {"1": path}, "1")
-    found = {each.parent.name: each.parent for each in path.glob(f"*/{ARTEFACT}")}
-    folders = {
-        key.removesuffix(SUFFIX): found[key] for key in natural_order(found) if not key.startswith(".")
-    }
-    if not folders:
-        fix = "name the folder that `headstart fit` wrote, or a folder of such folders"
-        raise ArtefactError("a saved model", f"{str(path)!r}, which holds none", fix)
-    default = list(folders)[-1]
-    if (path / DEFAULT).is_file():
-        default = (path / DEFAULT).read_text(encoding="utf-8").strip().removesuffix(SUFFIX)
-        if default not in folders:
-            fix = f"write one of {', '.join(folders)} into it, or remove it"
-            raise ArtefactError(f"the name of a version in {path / DEFAULT}", repr(default), fix)
-    return Versions(name, folders, default)
 
 
 @dataclass(frozen=True)
@@ -245,13 +196,22 @@ class Served:
                 for row in question.item.inputs[member.front_end]
             )
             found: list[list[NDArray[np.float32]]] = [[] for _ in questions]
-            for number, out in self.model.engine_of(member).run(rows, wanted):
+            for number, out in self._outputs(self.model.engine_of(member), rows, wanted):
                 found[number].append(out["features"])
                 if "grid" in out and grids[number] is None:
                     grids[number] = out["grid"]
             for number, each in enumerate(found):
                 features[number][member.network] = np.stack(each)
         return [Answer(rows, grid) for rows, grid in zip(features, grids, strict=True)]
+
+    def _outputs(
+        self, engine: AnyEngine, rows: Iterable[tuple[int, NDArray[Any]]], wanted: tuple[str, ...]
+    ) -> Iterator[tuple[int, Outputs]]:
+        if self.settings.streams > 1:
+            yield from engine.run(rows, wanted)
+            return
+        for number, row in rows:  # of one stream a queue of requests is only a cost
+            yield number, engine.one(row, wanted)
 
 
 class Registry:

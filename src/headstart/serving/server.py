@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ from headstart.serving.settings import METRICS_FOLDER, MIB, Settings, make_state
 
 _HEADERS_WITHIN, _BODY_WITHIN = 10.0, 60.0
 """Seconds that a client has to send a request: slower ones would hold the threads that others wait for."""
+_NEXT_WITHIN_MS = 5
 _KEEPALIVE = 75
 _GRACE = 30
 _ROOM = 1024 * MIB
@@ -140,11 +142,26 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self.alive: bool = False
 
     def handle(self, conn: TConn) -> Any:
-        self._reading[conn] = time.monotonic() + _HEADERS_WITHIN
-        try:
-            return super().handle(conn)
-        finally:
-            self._reading.pop(conn, None)
+        while True:
+            self._reading[conn] = time.monotonic() + _HEADERS_WITHIN
+            try:
+                kept = super().handle(conn)
+            finally:
+                self._reading.pop(conn, None)
+            if kept is not True or not self._goes_on(conn):
+                return kept
+
+    def _goes_on(self, conn: TConn) -> bool:
+        """Return whether the next request comes at once: then it needs no detour through the main thread.
+
+        That detour is two thirds of what Python does for a request (py-spy). Nobody is kept waiting: it is
+        spared only while there is a thread for each connection.
+        """
+        if not self.alive or self.nr_conns > self.cfg.threads:
+            return False
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(conn.parser.unreader.buf.getvalue()) or bool(poll.poll(_NEXT_WITHIN_MS))
 
     def handle_request(self, req: Any, conn: TConn) -> bool:
         self._reading[conn] = time.monotonic() + _BODY_WITHIN
