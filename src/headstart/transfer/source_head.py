@@ -9,9 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from headstart import backbones
 from headstart.backbones.card import Card
+from headstart.backbones.catalogue import CARDS, cached, is_cached
 from headstart.data.items import Target
 from headstart.errors import BackboneError
 from headstart.progress import Say, quiet
@@ -175,6 +177,12 @@ def source_classifier(card: Card, *, offline: bool = False) -> tuple[Floats, Flo
     Raises:
         BackboneError: The backbone cannot be had, or has no classifier.
     """
+    if card.name in CARDS and is_cached(card):
+        try:
+            return _cached_classifier(card)
+        except (OSError, KeyError, SafetensorError):
+            pass  # a damaged file, which loading the network explains and replaces
+
     import torch
 
     backbone = backbones.load(card.name, offline=offline)
@@ -182,6 +190,15 @@ def source_classifier(card: Card, *, offline: bool = False) -> tuple[Floats, Flo
         bias = backbone.logits(torch.zeros(1, card.features))
         weight = backbone.logits(torch.eye(card.features)) - bias
     return weight.double().numpy(), bias[0].double().numpy()
+
+
+def _cached_classifier(card: Card) -> tuple[Floats, Floats]:
+    """Read the classifier alone out of the cache: no torch is loaded for a head on known features."""
+    with safe_open(cached(card), "numpy") as file:
+        if (file.metadata() or {}).get("digest") != card.digest:
+            raise KeyError("other weights")
+        weight, bias = file.get_tensor("classifier.weight"), file.get_tensor("classifier.bias")
+    return np.asarray(weight.T, np.float64), np.asarray(bias, np.float64)
 
 
 def start_choices(data: Labelled, start: SourceStart | None) -> dict[str, Labelled]:
