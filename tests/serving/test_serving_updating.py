@@ -15,6 +15,7 @@ from PIL import Image
 
 import headstart as hs
 from headstart.artefact import Model
+from headstart.artefact.versions import find
 from headstart.cli import run
 from headstart.data.items import Item
 from headstart.errors import ArtefactError, DataError, OptionError, StorageError
@@ -22,7 +23,7 @@ from headstart.fitting.refitting import refit
 from headstart.fitting.whereabouts import remember, whereabouts
 from headstart.serving import updating
 from headstart.serving.feedback import FILE, FeedbackStore
-from headstart.serving.models import Registry, find
+from headstart.serving.models import Registry
 from headstart.serving.settings import Settings
 from headstart.transfer.calibration import Interval
 
@@ -155,6 +156,8 @@ def test_a_version_is_kept_beside_the_old_one_and_there_is_a_way_back(
     done = updating.update(installed, store_of(tmp_path, corrections), data)
     assert (done.champion, done.promoted) == ("1", "2")
     assert done.folder == installed / "2.headstart"
+    # Whoever loads it by its old name gets what answers now.
+    assert hs.load(installed).created == hs.load(done.folder).created
     first = sorted((file.name, file.read_bytes()) for file in (installed / "1.headstart").iterdir())
     assert first == before
     registry.reload()

@@ -14,6 +14,7 @@ from headstart.artefact.members import Member, combined
 from headstart.artefact.model import Model
 from headstart.artefact.network import outputs
 from headstart.artefact.schema import Artefact, MemberFiles
+from headstart.artefact.versions import answering
 from headstart.backbones.card import Spec, Tokens
 from headstart.errors import ArtefactError
 from headstart.evaluation.drift import Reference
@@ -34,7 +35,7 @@ def load(path: str | Path, *, threads: int | None = None) -> Model:
     The digest of every file is checked, then the answers to the golden vectors.
 
     Args:
-        path: The folder, str or Path.
+        path: The folder, str or Path; of a folder of versions, the one that answers by default.
         threads: How many inputs are computed at once, int. Defaults to None: as many as there are cores.
 
     Returns:
@@ -48,7 +49,7 @@ def load(path: str | Path, *, threads: int | None = None) -> Model:
         >>> load("cats.headstart").predict(["new.jpg"])[0].label  # doctest: +SKIP
         'cat'
     """
-    folder = Path(path)
+    folder = answering(Path(path))
     _check_folder(folder)
     artefact = schema.read(folder)
     for name, digest in artefact.files.items():

@@ -42,7 +42,7 @@ def run(
     Exit code 0: nothing has changed, 1: drift, 2: it could not be told.
     """
     from headstart.artefact import load
-    from headstart.serving.models import find
+    from headstart.artefact.versions import find
 
     found = find(model)
     version = found.default

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headstart.artefact import Model, load
+from headstart.artefact.versions import DEFAULT, SUFFIX, Versions, find
 from headstart.data.items import Dataset, Item
 from headstart.errors import ArtefactError, DataError
 from headstart.files import storage_errors, write_text
 from headstart.progress import Say, quiet
 from headstart.serving.feedback import FeedbackStore
-from headstart.serving.models import DEFAULT, SUFFIX, Versions, find
 from headstart.serving.records import Correction
 
 if TYPE_CHECKING:
