@@ -26,7 +26,7 @@ PROTOCOL = (
     "The book: 11,314 messages to learn from and 7,318 later ones to test, headers left in. Here: all of the "
     "folder's messages (8,400 in the sample this was written with), a quarter of the threads to test: of one "
     "subject all messages are on one side, which makes it harder. Headers, quotes and signatures are taken "
-    "off, or not, as each line says."
+    "off, or not, as each line says; those that name the group itself (Newsgroups, Xref and such) always are."
 )
 SIX = {
     "comp": "computers",
@@ -38,6 +38,10 @@ SIX = {
     "alt": "religion",
     "soc": "religion",
 }
+_TELLING = re.compile(
+    r"^(newsgroups|xref|path|followup-to|approved|archive-name):.*\n(?:[ \t].*\n)*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SUBJECT = re.compile(r"^Subject:\s*((?:re\s*:\s*)*)(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -60,8 +64,20 @@ def main() -> None:
 
 
 def messages(folder: Path) -> Dataset:
-    """Open the messages with the newsgroup's name as the label."""
-    return hs.data.open(folder, label_column="group")
+    """Open the messages with the newsgroup's name as the label, without the headers that tell it."""
+    found = hs.data.open(folder, label_column="group")
+    return replace(found, items=tuple(replace(item, source=untold(str(item.source))) for item in found))
+
+
+def untold(message: str) -> str:
+    """Return a message without the headers that name its group.
+
+    Example:
+        >>> untold("From: a\\nNewsgroups: rec.autos,\\n sci.space\\nSubject: b\\n\\nNewsgroups: none\\n")
+        'From: a\\nSubject: b\\n\\nNewsgroups: none\\n'
+    """
+    headers, blank, body = message.partition("\n\n")
+    return _TELLING.sub("", headers + "\n").removesuffix("\n") + blank + body
 
 
 def by_thread(data: Dataset, seed: int) -> Dataset:
