@@ -1,10 +1,12 @@
 """What serving costs: CPU seconds a request beside what decoding and the network alone need, and peers.
 
-    python benchmarks/serve.py [--seconds 10] [--repeat 3]
+    python benchmarks/serve.py [--seconds 10] [--repeat 3] [--peers PYTHON]
 
 A model is fitted on hymenoptera and served by `headstart serve`; wrk (apt-get install wrk) asks with its
 photographs over the same two cores. Beside it stands what one writes first, Flask with torch in eager mode
-under Gunicorn (support/plain_server.py), and decoding with the compiled network, alone in a loop.
+under Gunicorn (support/plain_server.py), and decoding with the compiled network, alone in a loop. With
+--peers PYTHON, an interpreter that has fastapi and uvicorn beside headstart, the same network answers behind
+FastAPI, too.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +144,6 @@ def latencies(port: int, path: str, bodies: list[bytes], rate: float, seconds: f
         kept.connection.getresponse().read()
         found.append(time.perf_counter() - started)
 
-    from concurrent.futures import ThreadPoolExecutor
-
     generator = random.Random(0)
     until = time.monotonic() + seconds
     with ThreadPoolExecutor(32) as pool:
@@ -175,6 +176,15 @@ def alone(model: hs.Model, bodies: list[bytes]) -> float:
     return timed(lambda: list(model.engine.run(rows(), ("features",)))).cpu / len(bodies)
 
 
+def peer(command: list[str], path: Path, files: list[Path], options: argparse.Namespace) -> list[Load]:
+    """Start another server on the same model and load it as ours."""
+    port = free_port()
+    said = [part.format(port=port) for part in command]
+    with running(said, port, MODEL=str(path.absolute())) as (pid, _):
+        load(pid, port, "/predict", files, 2)
+        return [load(pid, port, "/predict", files, options.seconds) for _ in range(options.repeat)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,6 +192,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--model", type=Path, help="A saved model instead of one that is fitted here.")
+    parser.add_argument("--peers", help="A Python with fastapi, uvicorn and headstart.")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("This benchmark needs wrk: apt-get install wrk")
@@ -192,15 +203,17 @@ def main() -> None:
         path = options.model or Path(temporary) / "hymenoptera.headstart"
         if options.model is None:
             hs.fit(folder).save(path)
-        measure(path, files, bodies, options.seconds, options.repeat, Path(temporary))
+        measure(path, files, bodies, options, Path(temporary))
 
 
 def measure(
-    path: Path, files: list[Path], bodies: list[bytes], seconds: float, repeat: int, temporary: Path
+    path: Path, files: list[Path], bodies: list[bytes], options: argparse.Namespace, temporary: Path
 ) -> None:
+    seconds, repeat = options.seconds, options.repeat
     model = hs.load(path, threads=1)
     name = path.name.removesuffix(".headstart")
-    ours, plain, single, half, needed = [], [], [], [], []
+    ours: list[Load] = []
+    needed: list[float] = []
     port = free_port()
     command = [*HEADSTART, "serve", str(path), "--port", str(port), "--state", str(temporary / "state")]
     ask = f"/v1/models/{name}:predict"
@@ -212,25 +225,18 @@ def measure(
         single = latencies(port, ask, bodies, 0, seconds / 2)
         half = latencies(port, ask, bodies, median(each.rate for each in ours) / 2, seconds)
         memory = resident(pid)
-    port = free_port()
-    gunicorn = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-w",
-        str(cores()),
-        "-b",
-        f"127.0.0.1:{port}",
-        "plain_server:app",
-    ]
-    gunicorn += ["--chdir", str(Path(__file__).parent / "support"), "--timeout", "120"]
-    with running(gunicorn, port, MODEL=str(path.absolute())) as (pid, _):
-        load(pid, port, "/predict", files, 2)
-        plain = [load(pid, port, "/predict", files, seconds) for _ in range(repeat)]
+    support = Path(__file__).parent / "support"
+    gunicorn = [sys.executable, "-m", "gunicorn", "plain_server:app", "--timeout", "120", "-w", str(cores())]
+    plain = peer([*gunicorn, "--chdir", str(support), "-b", "127.0.0.1:{port}"], path, files, options)
+    fast: list[Load] = []
+    if options.peers:
+        uvicorn = [options.peers, "-m", "uvicorn", "peer_fastapi:app", "--app-dir", str(support)]
+        more = ["--no-access-log", "--workers", str(cores()), "--port", "{port}"]
+        fast = peer([*uvicorn, *more], path, files, options)
     cpu, least = median(each.cpu for each in ours), median(needed)
     rate, theirs = median(each.rate for each in ours), median(each.rate for each in plain)
     p99, one = half[int(0.99 * len(half))], median(single)
-    figures = {
+    figures: dict[str, object] = {
         "cold_start_s": cold,
         "rss_mib": memory,
         "cpu_ms": 1e3 * cpu,
@@ -259,6 +265,14 @@ def measure(
         ("p99 at half load, ms", 1e3 * p99, "", ""),
         ("ratio", p99 / one, 3, verdict(p99 / one, 3, at_least=False)),
     ]
+    if fast:
+        beside = median(each.cpu for each in fast)
+        figures |= {"fastapi_cpu_ms": 1e3 * beside, "fastapi_cpu_ratio": cpu / beside}
+        figures |= {"fastapi_rate": median(each.rate for each in fast)}
+        rows += [
+            ("FastAPI, CPU ms a request", 1e3 * beside, "", ""),
+            ("ratio", cpu / beside, 1.05, verdict(cpu / beside, 1.05, at_least=False)),
+        ]
     table(f"Serving {path.name}, {model.engine.precision}, {cores()} cores", rows)
     record("serve", figures, ("openvino", "flask", "gunicorn", "torch"))
 
