@@ -176,8 +176,10 @@ def test_labels_teach_where_that_is_asked_for(
             (tmp_path / "split" / split / label).mkdir(parents=True)
             for file in files_of(target / label)[part]:
                 shutil.copy(file, tmp_path / "split" / split / label)
-    made = hs.adapt(model, tmp_path / "split", source, methods=["own statistics"], labels=True)
+    names = ["own statistics", "TrAdaBoost"]
+    made = hs.adapt(model, tmp_path / "split", source, methods=names, labels=True)
     found = report_of(made)
+    assert [each.name for each in found.tried] == ["source only", *names]
     assert found.taught == 6 == made.plan["adaptation"]["target_labels"]
     assert found.evaluation is not None
     assert len(found.evaluation.y) == 30

@@ -13,7 +13,7 @@ from headstart.transfer.domains.choosing import usable
 from headstart.transfer.domains.dann import Dann
 from headstart.transfer.domains.domains import Domains, Method, keeping_spread, spread
 from headstart.transfer.domains.mcc import Mcc
-from headstart.transfer.domains.methods import METHODS
+from headstart.transfer.domains.methods import DEFAULT, METHODS, ON_NORMS
 from headstart.transfer.domains.networks import Course
 from headstart.transfer.domains.source_only import SourceOnly
 from headstart.transfer.features import Features
@@ -49,6 +49,9 @@ def stacked(domains: Domains) -> Domains:
 def test_methods_are_named_apart_and_the_floor_comes_first() -> None:
     assert METHODS[0].name == "source only"
     assert len({each.name for each in METHODS}) == len(METHODS)
+    assert not any("," in each.name for each in METHODS)  # `--methods` separates them by commas
+    assert {each.name for each in METHODS} - {each.name for each in DEFAULT} == {"MCC"}
+    assert {each.name for each in METHODS} >= ON_NORMS
 
 
 @pytest.mark.parametrize("method", QUICK, ids=named)
