@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ import headstart as hs
 from headstart.artefact import Model
 from headstart.cli import run
 from headstart.errors import DataError
-from headstart.evaluation.drift import MIX
+from headstart.evaluation.drift import MIX, reliability_of
 from headstart.fitting import evaluate_model
 from headstart.serving.app import create_app
 from headstart.serving.feedback import FILE, FeedbackStore
@@ -213,3 +216,24 @@ def test_metrics_have_the_gauge(served: Path, patterns: Path) -> None:
         time.sleep(0.1)
     line = next(line for line in page.splitlines() if line.startswith(b'headstart_drift{model="patterns"}'))
     assert float(line.split()[-1]) > 1
+
+
+def test_the_page_says_in_which_direction_the_calibration_is_off(model: Model, clean: Path) -> None:
+    drift = drift_of(model, see(model, hs.data.open(clean))[0])
+    sure = np.full(200, 0.8)
+    for right, said in ((100, "less often right"), (160, "as right as"), (199, "more often right")):
+        known = reliability_of(sure, np.arange(200) < right)
+        html = DriftReport("m", "1", "pictures", replace(drift, reliability=known)).html()
+        assert f"{said}" in html
+        assert html.count(" often right than it claims") == (said != "as right as")
+
+
+def test_monitoring_needs_nothing_of_training(patterns: Path, clean: Path) -> None:
+    code = (
+        "import sys\nfor name in ('torch', 'sklearn', 'scipy', 'matplotlib', 'pyarrow'):\n"
+        "    sys.modules[name] = None\nfrom headstart.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "monitor", str(patterns), str(clean), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["items"] == 36

@@ -118,7 +118,7 @@ def _print(report: DriftReport, as_json: bool) -> None:
     from rich.table import Table
 
     drift = report.drift
-    table = Table("check", "distance", "p", "")
+    table = Table("check", "distance", "p", "verdict")
     for check in drift.checks:
         differs = "differs" if check.name in drift.reasons else ""
         table.add_row(check.name, f"{check.statistic:.4f}", f"{check.p_value:.2g}", differs)

@@ -63,7 +63,7 @@ class DriftReport(Shown):
             page.section("Calibration", *_calibration(drift))
         if len(self.past) > 1:
             page.section("Since when", *_past(self))
-        page.section("How to read this", *_reading(self))
+        page.section("How to read this", *_reading())
         return page.html()
 
 
@@ -101,7 +101,7 @@ def _checks(drift: Drift) -> list[Markup]:
         "Each p-value is corrected for there being several checks: on clean traffic, any of them raises an "
     )
     return [
-        table(["check", "distance", "p", "", "what it is"], rows),
+        table(["check", "distance", "p", "verdict", "what it is"], rows),
         paragraph(f"{note} alarm in {drift.level:.0%} of the looks.", quiet=True),
     ]
 
@@ -127,8 +127,9 @@ def _calibration(drift: Drift) -> list[Markup]:
     known = drift.reliability
     if known is None:
         return []
-    verdict = "calibration" in drift.reasons
-    said = "no longer as right as it claims" if verdict else "as right as it claims, as far as can be told"
+    said = "as right as it claims, as far as can be told"
+    if "calibration" in drift.reasons:
+        said = f"{'less' if known.accuracy < known.confidence else 'more'} often right than it claims"
     return [
         paragraph(f"On {known.items:,} items that somebody has looked at, the model is {said}."),
         facts(
@@ -156,10 +157,10 @@ def _past(report: DriftReport) -> list[Markup]:
         for number, each in enumerate(report.past)
     ]
     last = "mean confidence" if report.drift.mix else "mean answer"
-    return [table(["from", "to", "items", "p", "", last], rows)]
+    return [table(["from", "to", "items", "p", "verdict", last], rows)]
 
 
-def _reading(report: DriftReport) -> list[Markup]:
+def _reading() -> list[Markup]:
     return [
         paragraph(
             "Traffic that differs is not always answered worse, and a model can grow worse on traffic that "
@@ -167,7 +168,7 @@ def _reading(report: DriftReport) -> list[Markup]:
         ),
         paragraph(
             "What helps: look at what is uncertain and correct it (the review tab of the server), then run "
-            f"headstart update {report.name}. It keeps the old version unless the new one is better."
+            "headstart update MODEL. It keeps the old version unless the new one is better."
         ),
     ]
 
