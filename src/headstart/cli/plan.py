@@ -107,14 +107,21 @@ def _print(plan: Plan, console: Console) -> None:
     if depths := plan.evidence.get("depths"):
         what = _SCORES.get(str(plan.evidence.get("target")), "accuracy")
         table = Table(
-            "block", "width", f"probe: {what}", "LogME", "distance", title="what each depth is worth"
+            "block",
+            "width",
+            f"probe: {what}",
+            "LogME",
+            "H-score",
+            "distance",
+            title="what each depth is worth",
         )
         try:
             for depth in depths:
                 distance = "" if depth["distance"] is None else f"{depth['distance']:.3f}"
                 accuracy = f"{depth['accuracy']:.1%} ± {depth['error']:.1%}"
+                score = "" if depth.get("h_score") is None else f"{depth['h_score']:.3f}"
                 table.add_row(
-                    depth["block"], str(depth["width"]), accuracy, f"{depth['logme']:.3f}", distance
+                    depth["block"], str(depth["width"]), accuracy, f"{depth['logme']:.3f}", score, distance
                 )
         except (KeyError, TypeError, ValueError) as error:
             fix = "take the evidence out of the plan, or make a new one"
