@@ -2,10 +2,10 @@
 
     HEADSTART_DATA=… python benchmarks/drift.py [--draws 50] [--texts]
 
-Dogs and cats: a model is fitted on the training photographs; what is asked are draws of 200 of 1,000 others. Of
-changed traffic (out of focus, noisy, at night, dogs and cats replaced by monkeys) the alarm is looked for after
-25, 50, 100 and 200 items, in 10 draws. With --texts the same with movie reviews: misspelt, and replaced by
-messages from newsgroups.
+Dogs and cats: a model is fitted on the training photographs; what is asked are draws of 200 of 1,000 others.
+Of changed traffic (out of focus, noisy, at night, dogs and cats replaced by monkeys) the alarm is looked for
+after 25, 50, 100 and 200 items, in 10 draws. With --texts the same with movie reviews: misspelt, and replaced
+by messages from newsgroups.
 """
 
 from __future__ import annotations
