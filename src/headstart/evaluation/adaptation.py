@@ -210,6 +210,9 @@ def _methods(found: Adaptation) -> Section:
     columns = ["method", "score without labels, nats (chosen by this)"]
     columns += ["A-distance"] if with_distance else []
     columns += ["right on the target (only shown)"] if with_labels else []
+    shown = sorted(
+        found.tried, key=lambda each: not each.kept
+    )  # long tables scroll: the kept one is seen first
     words = [paragraph(found.scored)]
     if found.taught:
         words.append(paragraph(f"{found.taught:,} labels of the target were learned from, as was asked for."))
@@ -219,7 +222,7 @@ def _methods(found: Adaptation) -> Section:
             "from them, and none was chosen by them."
         )
         words.append(paragraph(note, quiet=True))
-    return "What was tried", [*words, table(columns, [row(each) for each in found.tried])]
+    return "What was tried", [*words, table(columns, [row(each) for each in shown])]
 
 
 def _distance(found: Adaptation) -> Section | None:

@@ -31,9 +31,9 @@ _SCORED = (
     "Each method was judged without a label of the target, by how much an item's answer tells about those of "
     "the items that look most like it (mutual information, in nats): much where alike items are answered "
     "alike, and not all the same. Self-training, which makes any answers smooth, takes part only from the "
-    "start that scores best by itself; where the domains are far apart, of equally good starts from the one "
-    "that brings them nearest (A-distance). The source alone is kept unless another method scores clearly "
-    "more."
+    "start that scores best by itself. Where the domains are far apart (A-distance above 1), of equally good "
+    "starts that is the one that brings them nearest, and methods that leave them as far apart take no part. "
+    "The source alone is kept unless another method scores clearly more: what is no better is refused."
 )
 _SCORED_TERMS = (
     "Each method was judged without a label of the target, by how much its answers tell about the target's "
