@@ -46,15 +46,13 @@ class Louder:
 
 
 @dataclass(frozen=True)
-class Backwards:
+class Backwards(OwnStatistics):
     """The right clusters under each other's names."""
 
-    name: str = "backwards"
-    needs_features: bool = False
-    needs_known: bool = False
+    name = "backwards"
 
     def fit(self, domains: Domains, strength: float, seed: int) -> Any:
-        head = OwnStatistics().fit(domains, strength, seed)
+        head = super().fit(domains, strength, seed)
         weight, bias = head.layers[0]
         return replace(head, layers=((-weight, -bias),))
 
