@@ -32,7 +32,7 @@ def run(
     methods: Annotated[
         str | None,
         typer.Option(
-            help='What is tried, by name, with commas: "CORAL,self-training". Default: all but MCC.'
+            help='What is tried, by name, with commas: "CORAL,self-training". Default: all but MCC and DANN.'
         ),
     ] = None,
     labels: Annotated[

@@ -50,7 +50,7 @@ def test_methods_are_named_apart_and_the_floor_comes_first() -> None:
     assert METHODS[0].name == "source only"
     assert len({each.name for each in METHODS}) == len(METHODS)
     assert not any("," in each.name for each in METHODS)  # `--methods` separates them by commas
-    assert {each.name for each in METHODS} - {each.name for each in DEFAULT} == {"MCC"}
+    assert {each.name for each in METHODS} - {each.name for each in DEFAULT} == {"MCC", "DANN"}
     assert {each.name for each in METHODS} >= ON_NORMS
 
 

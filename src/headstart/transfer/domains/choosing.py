@@ -12,6 +12,7 @@ import numpy as np
 from headstart.errors import DataError
 from headstart.progress import Say, quiet
 from headstart.transfer.domains.agreement import Neighbours, agreement, information, neighbours_of
+from headstart.transfer.domains.dann import Dann
 from headstart.transfer.domains.domains import Domains, Method
 from headstart.transfer.domains.mcc import Mcc
 from headstart.transfer.domains.methods import ON_NORMS
@@ -200,9 +201,9 @@ def best_of(found: Sequence[Candidate]) -> Candidate:
     """Return the candidate to take, see `choose`; the first one is the source alone."""
     floor = found[0]
     safe = [each for each in found if each.right >= floor.right]
-    # MCC is trained for sure answers, which says nothing about right ones. It is chosen only where nothing
-    # else is asked for.
-    safe = [each for each in safe if not isinstance(each.method, Mcc) or len(found) == 2]
+    # MCC and DANN bend a hidden layer to the target's items: answers that are sure or smooth by training
+    # say nothing about right ones. They are chosen only where nothing else is asked for.
+    safe = [each for each in safe if not isinstance(each.method, Mcc | Dann) or len(found) == 2]
     starts = [each for each in safe if isinstance(each.method, SourceOnly | OwnStatistics)]
     far = floor.distance is not None and floor.distance > FAR
     start = _best_start(starts, far=far)
