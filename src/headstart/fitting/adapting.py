@@ -58,7 +58,8 @@ def adapt(
         source: Labelled items of the old domain: what the model was fitted on. A test part is not looked at.
         methods: Names of what is tried beside the source alone, str: those of `transfer.domains.methods`, and
             "AdaBN" (batch statistics of each domain's own) where a network has batch norm; with it, those of
-            the others that take a moment are tried on its features, too. Defaults to None: all but MCC and DANN.
+            the others that take a moment are tried on its features, too. Defaults to None: all but MCC and
+            DANN.
         labels: Whether labels of the target (of its train part, where it has splits) are learned from, too.
             Defaults to False.
         seed: Of everything random, int. Defaults to 0.

@@ -32,8 +32,8 @@ METHODS: tuple[Method, ...] = (
 """From the simplest on: where two are as good, the one that is named first is chosen."""
 
 DEFAULT: tuple[Method, ...] = tuple(each for each in METHODS if not isinstance(each, Mcc | Dann))
-"""What is tried where nobody names methods. MCC and DANN are trained for sure or smooth answers: they looked best
-without labels on edge maps where they were right about 48 and 50 % of dogs and cats."""
+"""What is tried where nobody names methods. MCC and DANN are trained for sure or smooth answers: they looked
+best without labels on edge maps where they were right about 48 and 50 % of dogs and cats."""
 ON_NORMS = frozenset({"own statistics", "CORAL", "self-training", "own statistics + self-training"})
 """Names of the methods that are also tried on features that a network makes with its own batch statistics of
 each domain: those that take a moment."""
