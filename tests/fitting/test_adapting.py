@@ -152,6 +152,16 @@ def test_the_source_alone_is_what_the_domains_have_in_common(
     )
 
 
+def test_a_source_that_loses_a_whole_class_to_the_target_is_refused(
+    model: Model, source: Path, target: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(target, tmp_path / "mixed")
+    for file in files_of(source / "along"):
+        shutil.copy(file, tmp_path / "mixed" / "along" / f"copy-{file.name}")
+    with pytest.raises(DataError, match=r"every class in the source alone.*'along'"):
+        hs.adapt(model, tmp_path / "mixed", source, methods=[])
+
+
 def test_items_of_both_are_left_out_of_the_source(
     model: Model, source: Path, target: Path, tmp_path: Path
 ) -> None:

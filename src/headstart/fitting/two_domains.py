@@ -150,7 +150,8 @@ def see(
         The items of both domains, as each member sees them.
 
     Raises:
-        DataError: Nothing is readable, or both data sets hold the same items.
+        DataError: Nothing is readable, both data sets hold the same items, or all that the source knows of a
+            class is also in the target.
     """
     both = _joined(source, target)
     items = both.items
@@ -166,6 +167,7 @@ def see(
     place = {label: number for number, label in enumerate(model.labels)}
     truth = np.array([place.get(items[n].label or "", UNKNOWN) for n in kept], np.int64)
     of_source = kept < len(source)
+    _require_classes(model, {items[n].label for n in good[good < len(source)]}, truth[of_source])
     teaching = [labels and _may_teach(item, target) for item in target]
     y = np.where(np.array([True] * len(source) + teaching)[kept], truth, UNKNOWN)
     usable = replace(both.take(kept.tolist()), problems=(*both.problems, *bad))
@@ -215,6 +217,17 @@ def _two(good: Positions, count: int, digests: Sequence[str], say: Say) -> Posit
     if copies:
         say(f"left out of the source: {len(copies)} items that are also in the target")
     return good[~np.isin(good, copies)]
+
+
+def _require_classes(model: Model, before: set[str | None], truth: NDArray[np.int64]) -> None:
+    """Refuse a source that has lost all items of a class to the target: it could not be answered any more."""
+    lost = [label for number, label in enumerate(model.labels) if label in before and number not in truth]
+    if lost:
+        received = (
+            f"{', '.join(map(repr, lost[:_LISTED]))}, whose items in the source are all in the target, too"
+        )
+        fix = "take them out of the target, or give a source with others of that class"
+        raise DataError("items of every class in the source alone", received, fix)
 
 
 def name_of(dataset: Dataset, otherwise: str) -> str:
