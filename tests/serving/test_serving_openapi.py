@@ -54,7 +54,10 @@ def test_schemathesis_finds_nothing(mode: GenerationMode, app: Flask) -> None:
             suppress_health_check=list(HealthCheck),
         )
         def ask(case: schemathesis.Case) -> None:
-            case.call_and_validate(excluded_checks=[positive_data_acceptance])
+            answer = case.call()
+            if answer.status_code == 504 and "X-Request-Timeout" in (case.headers or {}):
+                return  # less time was asked for than an answer takes
+            case.validate_response(answer, excluded_checks=[positive_data_acceptance])
 
         with contextlib.suppress(Unsatisfiable):  # where nothing is sent, nothing can be wrong
             ask()

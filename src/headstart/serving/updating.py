@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,12 +141,11 @@ def _make_room(path: Path, model: Model, new: str) -> None:
     beside = path.with_name(f".{path.name}.versions")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
-    try:
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, beside, ignore_errors=True)
         model.save(beside / f"{new}{SUFFIX}")
         write_text(beside / DEFAULT, f"{new}\n")
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        undo.pop_all()
     first = beside / f"1{SUFFIX}"
     path.rename(first)
     try:
