@@ -167,9 +167,14 @@ def hub(offline: bool) -> bool | None:
         return False
 
 
+def nginx_program() -> str | None:
+    """Return where nginx is, also where its folder is on the PATH of root alone; None where it is not."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 def nginx() -> str | None:
     """Return nginx's version; None where it is not installed."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    program = nginx_program()
     if program is None:
         return None
     done = subprocess.run([program, "-v"], capture_output=True, text=True, check=False, timeout=_SECONDS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from headstart.networks.same_padding import pad_for_stride_2
 
 # Kernel, stride, expansion, channels and repeats of the seven stages of EfficientNet-B0.
 STAGES = (
@@ -116,13 +117,8 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [n, out, ceil(h / stride), ceil(w / stride)] of [n, channels, h, w]."""
         if self.conv.stride[0] == 2:
-            x = self._pad(x)
+            x = pad_for_stride_2(x, self.conv.kernel_size[0])
         return cast(Tensor, self.act(self.norm(self.conv(x))))
-
-    def _pad(self, x: Tensor) -> Tensor:
-        """Add the zeros of "SAME" for stride 2: one more for an odd side, the odd one at the end."""
-        height, width = (self.conv.kernel_size[0] - 2 + side % 2 for side in x.shape[2:])
-        return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 def _round_channels(channels: float, divisor: int = 8) -> int:

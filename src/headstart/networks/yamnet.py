@@ -7,6 +7,8 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from headstart.networks.same_padding import pad_for_stride_2
+
 # Channels and stride of the thirteen separable layers behind the first convolution.
 LAYERS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
@@ -71,8 +73,7 @@ class SameConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [n, out, ceil(h / stride), ceil(w / stride)] of [n, channels, h, w]."""
         if self.conv.stride[0] == 2:
-            height, width = (self.conv.kernel_size[0] - 2 + side % 2 for side in x.shape[2:])
-            x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+            x = pad_for_stride_2(x, self.conv.kernel_size[0])
         return F.relu(self.conv(x))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from headstart.errors import ArtefactError, HeadstartError, OptionError
+from headstart.machine import nginx_program
 from headstart.serving.deployment import certificates
 from headstart.serving.deployment.writing import FILE, Deployment
 from headstart.serving.models import find
@@ -135,7 +136,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _nginx(folder: Path) -> Iterator[Finding]:
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    program = nginx_program()
     if program is None:
         yield Finding("nginx", None, "is not installed here: apt-get install nginx")
         return

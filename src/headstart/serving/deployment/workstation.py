@@ -7,9 +7,8 @@ from pathlib import Path
 
 from headstart import __version__
 from headstart.errors import OptionError
-from headstart.files import storage_errors, write_text
 from headstart.serving.deployment.certificates import self_signed
-from headstart.serving.deployment.writing import render
+from headstart.serving.deployment.writing import write_rendered
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
 _FILES = {
@@ -44,13 +43,5 @@ def write_workstation(folder: Path, host: str, *, port: int = 8888) -> list[Path
         raise OptionError("a machine's name or address", repr(host), "use gpu.example.org, or 192.0.2.7")
     if not 1024 <= port < 65536:
         raise OptionError("a port from 1024 to 65535", str(port), "use 8888")
-    words = {"host": host, "port": port, "version": __version__}
-    written = []
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name, template in _FILES.items():
-        write_text(folder / name, render(template, words))
-        if name.endswith(".sh"):
-            (folder / name).chmod(0o755)
-        written.append(folder / name)
+    written = write_rendered(_FILES, {"host": host, "port": port, "version": __version__}, folder)
     return [*written, *self_signed("localhost", folder / "tls")]

@@ -154,21 +154,39 @@ def write(deployment: Deployment, models: tuple[Path, ...], folder: Path) -> lis
         ['logrotate', 'nginx', 'systemd']
     """
     names = _copied(models, folder / "models")
-    words = deployment.words(names)
-    written = []
-    for place, template in _FILES.items():
-        path = folder / place
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, render(template, words))
-        written.append(path)
-    (folder / "backup.sh").chmod(0o755)
+    written = write_rendered(_FILES, deployment.words(names), folder)
     if deployment.tls == "self-signed":
         written += self_signed(deployment.domain, folder / "tls")
     else:
         (folder / "acme").mkdir(exist_ok=True)
     write_json(folder / FILE, {**asdict(deployment), "models": list(names)})
     return [*written, folder / FILE]
+
+
+def write_rendered(files: Mapping[str, str], words: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write files from templates; scripts may be run.
+
+    Args:
+        files: Each file's template by its place in the folder, {place: template}, str.
+        words: What the templates ask for, {name: value}.
+        folder: Where to write.
+
+    Returns:
+        The files.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    written = []
+    for place, template in files.items():
+        path = folder / place
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, render(template, words))
+        if path.suffix == ".sh":
+            path.chmod(0o755)
+        written.append(path)
+    return written
 
 
 def render(template: str, words: Mapping[str, Any]) -> str:
