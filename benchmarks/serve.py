@@ -1,168 +1,38 @@
 """What serving costs: CPU seconds a request beside what decoding and the network alone need, and peers.
 
-    python benchmarks/serve.py [--seconds 10] [--repeat 3] [--peers PYTHON]
+    python benchmarks/serve.py [--seconds 6] [--repeat 3] [--precision int8] [--peers PYTHON]
 
 A model is fitted on hymenoptera and served by `headstart serve`; wrk (apt-get install wrk) asks with its
-photographs over the same two cores. Beside it stands what one writes first, Flask with torch in eager mode
-under Gunicorn (support/plain_server.py), and decoding with the compiled network, alone in a loop. With
---peers PYTHON, an interpreter that has fastapi and uvicorn beside headstart, the same network answers behind
-FastAPI, too.
+photographs over the same two cores. All servers are up, one at a time is asked, in turns: Flask with torch in
+eager mode under Gunicorn, what one writes first (support/plain_server.py); decoding with the compiled
+network, alone in a loop; the same installation behind nginx as `headstart deploy` writes it; and, with
+--peers PYTHON, an interpreter that has fastapi, uvicorn and litserve beside headstart, the same network
+behind these. LitServe takes JSON with base64, and so does headstart where it is compared with it.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
+import base64
+import json
 import os
-import random
-import re
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 from support.common import cores, data_folder, median, photographs, record, table, timed, verdict
+from support.servers import Load, Server, free_port, running
 
 import headstart as hs
 from headstart.artefact.streaming import prepare
+from headstart.machine import nginx_program
+from headstart.serving.deployment.writing import Deployment, write
 
-HEADSTART = [sys.executable, "-c", "from headstart.cli import main; main()"]
-CONNECTIONS = 8
-LUA = """
-local files = {%s}
-local bodies = {}
-for n, name in ipairs(files) do
-  local file = io.open(name, "rb"); bodies[n] = file:read("*a"); file:close()
-end
-local n = 0
-request = function()
-  n = n %% #bodies + 1
-  return wrk.format("POST", "%s", {["Content-Type"] = "image/jpeg"}, bodies[n])
-end
-"""
-
-
-@dataclass
-class Load:
-    """What a server did under load.
-
-    Args:
-        rate: Requests a second.
-        cpu: CPU seconds of the server a request.
-        failed: Answers that were no 2xx.
-    """
-
-    rate: float
-    cpu: float
-    failed: int
-
-
-@contextmanager
-def running(command: list[str], port: int, **environment: str) -> Iterator[tuple[int, float]]:
-    """Start a server; give its process number and how long it took to be ready."""
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while not is_ready(port):
-            if process.poll() is not None or time.monotonic() - started > 120:
-                sys.exit(f"{' '.join(command)} did not start")
-            time.sleep(0.02)
-        yield process.pid, time.monotonic() - started
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def is_ready(port: int) -> bool:
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-
-
-def tree(pid: int) -> list[int]:
-    """Return a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in tree(int(child)))]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds of a process and its children so far."""
-    total = 0
-    for each in tree(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> float:
-    """Return the MiB that the largest of the worker processes has."""
-    sizes = [int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in tree(pid)[1:]]
-    return max(sizes) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def load(pid: int, port: int, path: str, files: list[Path], seconds: float) -> Load:
-    """Let wrk ask for a while."""
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "ask.lua"
-        script.write_text(LUA % (", ".join(f'"{file}"' for file in files), path))
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(script)]
-        before = cpu_seconds(pid)
-        done = subprocess.run(
-            [*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True
-        )
-        spent = cpu_seconds(pid) - before
-    count = int(re.findall(r"(\d+) requests in", done.stdout)[0])
-    failed = re.findall(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
-    wall = float(re.findall(r"Requests/sec:\s+([\d.]+)", done.stdout)[0])
-    return Load(wall, spent / count, int(failed[0]) if failed else 0)
-
-
-def latencies(port: int, path: str, bodies: list[bytes], rate: float, seconds: float) -> list[float]:
-    """Ask at random times, on average `rate` times a second (0: one after the other); return seconds each."""
-    found: list[float] = []
-    kept = threading.local()
-
-    def ask(body: bytes) -> None:
-        started = time.perf_counter()
-        if not hasattr(kept, "connection"):
-            kept.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        kept.connection.request("POST", path, body, {"Content-Type": "image/jpeg"})
-        kept.connection.getresponse().read()
-        found.append(time.perf_counter() - started)
-
-    generator = random.Random(0)
-    until = time.monotonic() + seconds
-    with ThreadPoolExecutor(32) as pool:
-        due = time.monotonic()
-        while time.monotonic() < until:
-            body = generator.choice(bodies)
-            if rate:
-                due += generator.expovariate(rate)
-                time.sleep(max(0.0, due - time.monotonic()))
-                pool.submit(ask, body)
-            else:
-                ask(body)
-    return sorted(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+HEADSTART = [sys.executable, "-c", "from headstart.cli import main; main()", "serve"]
+SUPPORT = Path(__file__).parent / "support"
 
 
 def alone(model: hs.Model, bodies: list[bytes]) -> float:
@@ -176,104 +46,138 @@ def alone(model: hs.Model, bodies: list[bytes]) -> float:
     return timed(lambda: list(model.engine.run(rows(), ("features",)))).cpu / len(bodies)
 
 
-def peer(command: list[str], path: Path, files: list[Path], options: argparse.Namespace) -> list[Load]:
-    """Start another server on the same model and load it as ours."""
+def start_all(
+    stack: ExitStack, path: Path, files: list[Path], folder: Path, peers: str | None
+) -> dict[str, Server]:
+    """Start headstart, headstart behind nginx, and what they are compared with."""
+    ask = f"/v1/models/{path.name.removesuffix('.headstart')}:predict"
     port = free_port()
-    said = [part.format(port=port) for part in command]
-    with running(said, port, MODEL=str(path.absolute())) as (pid, _):
-        load(pid, port, "/predict", files, 2)
-        return [load(pid, port, "/predict", files, options.seconds) for _ in range(options.repeat)]
+    ours = [*HEADSTART, str(path), "--port", str(port), "--state", str(folder / "state")]
+    found = {"headstart": stack.enter_context(running([ours], port, ask, files))}
+    nginx = nginx_program()
+    if nginx is not None:
+        found["nginx"] = stack.enter_context(_behind_nginx(nginx, path, ask, files, folder))
+    port = free_port()
+    gunicorn = [sys.executable, "-m", "gunicorn", "plain_server:app", "--timeout", "120", "-w", str(cores())]
+    plain = [*gunicorn, "--chdir", str(SUPPORT), "-b", f"127.0.0.1:{port}"]
+    model = str(path.absolute())
+    found["plain"] = stack.enter_context(running([plain], port, "/predict", files, MODEL=model))
+    if peers is None:
+        return found
+    port = free_port()
+    uvicorn = [peers, "-m", "uvicorn", "peer_fastapi:app", "--app-dir", str(SUPPORT), "--no-access-log"]
+    fast = [*uvicorn, "--workers", str(cores()), "--port", str(port)]
+    found["fastapi"] = stack.enter_context(running([fast], port, "/predict", files, MODEL=model))
+    port = free_port()
+    lit = [peers, str(SUPPORT / "peer_litserve.py"), str(port)]
+    coded = _as_json(files, folder / "json")
+    kind = "application/json"
+    server = running([lit], port, "/predict", coded, kind, ready="/health", MODEL=model)
+    found["litserve"] = stack.enter_context(server)
+    first = found["headstart"]
+    found["headstart_json"] = Server(first.pids, first.port, first.cold, ask, coded, kind)
+    return found
+
+
+def _behind_nginx(nginx: str, path: Path, ask: str, files: list[Path], folder: Path) -> object:
+    """Return the same server on a socket, with nginx in front as `headstart deploy` configures it."""
+    run, site, port = folder / "run", folder / "site", free_port()
+    run.mkdir()
+    deployment = Deployment(
+        "localhost", str(site), http_port=free_port(), https_port=port, socket=str(run / "socket"),
+        state=str(folder / "behind"), log=str(run), run=str(run), cache=str(run / "cache"),
+        run_as="root" if os.geteuid() == 0 else "", rate=100_000,
+    )  # fmt: skip
+    write(deployment, (path,), site)
+    ours = [*HEADSTART, str(path), "--socket", deployment.socket, "--state", deployment.state]
+    front = [nginx, "-c", str(site / "nginx" / "nginx.conf"), "-g", "daemon off;"]
+    return running([ours, front], port, ask, files, tls=True)
+
+
+def _as_json(files: list[Path], folder: Path) -> list[Path]:
+    folder.mkdir()
+    for number, file in enumerate(files):
+        body = {"items": [base64.b64encode(file.read_bytes()).decode()]}
+        (folder / f"{number}.json").write_text(json.dumps(body))
+    return sorted(folder.iterdir())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--precision", choices=("bf16", "fp32", "int8"))
     parser.add_argument("--model", type=Path, help="A saved model instead of one that is fitted here.")
-    parser.add_argument("--peers", help="A Python with fastapi, uvicorn and headstart.")
+    parser.add_argument("--peers", help="A Python with fastapi, uvicorn, litserve and headstart.")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("This benchmark needs wrk: apt-get install wrk")
     folder = data_folder("hymenoptera")
     files = photographs(folder)[:200]
-    bodies = [file.read_bytes() for file in files]
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         path = options.model or Path(temporary) / "hymenoptera.headstart"
         if options.model is None:
-            hs.fit(folder).save(path)
-        measure(path, files, bodies, options, Path(temporary))
+            hs.fit(folder, precision=options.precision).save(path)
+        servers = start_all(stack, path, files, Path(temporary), options.peers)
+        measure(hs.load(path, threads=1), servers, files, options)
 
 
 def measure(
-    path: Path, files: list[Path], bodies: list[bytes], options: argparse.Namespace, temporary: Path
+    model: hs.Model, servers: dict[str, Server], files: list[Path], options: argparse.Namespace
 ) -> None:
-    seconds, repeat = options.seconds, options.repeat
-    model = hs.load(path, threads=1)
-    name = path.name.removesuffix(".headstart")
-    ours: list[Load] = []
+    """Ask all servers in turns, then record and show what was found."""
+    ours = servers["headstart"]
+    bodies = [file.read_bytes() for file in files]
     needed: list[float] = []
-    port = free_port()
-    command = [*HEADSTART, "serve", str(path), "--port", str(port), "--state", str(temporary / "state")]
-    ask = f"/v1/models/{name}:predict"
-    with running(command, port) as (pid, cold):
-        load(pid, port, ask, files, 2)
-        for _ in range(repeat):
-            needed.append(alone(model, bodies))
-            ours.append(load(pid, port, ask, files, seconds))
-        single = latencies(port, ask, bodies, 0, seconds / 2)
-        half = latencies(port, ask, bodies, median(each.rate for each in ours) / 2, seconds)
-        memory = resident(pid)
-    support = Path(__file__).parent / "support"
-    gunicorn = [sys.executable, "-m", "gunicorn", "plain_server:app", "--timeout", "120", "-w", str(cores())]
-    plain = peer([*gunicorn, "--chdir", str(support), "-b", "127.0.0.1:{port}"], path, files, options)
-    fast: list[Load] = []
-    if options.peers:
-        uvicorn = [options.peers, "-m", "uvicorn", "peer_fastapi:app", "--app-dir", str(support)]
-        more = ["--no-access-log", "--workers", str(cores()), "--port", "{port}"]
-        fast = peer([*uvicorn, *more], path, files, options)
-    cpu, least = median(each.cpu for each in ours), median(needed)
-    rate, theirs = median(each.rate for each in ours), median(each.rate for each in plain)
-    p99, one = half[int(0.99 * len(half))], median(single)
-    figures: dict[str, object] = {
-        "cold_start_s": cold,
-        "rss_mib": memory,
-        "cpu_ms": 1e3 * cpu,
-        "alone_ms": 1e3 * least,
-        "cpu_ratio": cpu / least,
-        "rate": rate,
-        "plain_rate": theirs,
-        "plain_cpu_ms": 1e3 * median(each.cpu for each in plain),
-        "rate_ratio": rate / theirs,
-        "single_ms": 1e3 * one,
-        "p99_half_ms": 1e3 * p99,
-        "p99_ratio": p99 / one,
-        "failed": sum(each.failed for each in ours),
-    }
-    rows: list[tuple[object, ...]] = [
-        ("what", "value", "target", ""),
-        ("cold start, s", cold, 3, verdict(cold, 3, at_least=False)),
-        ("memory of a worker, MiB", memory, 350, verdict(memory, 350, at_least=False)),
-        ("CPU ms a request", 1e3 * cpu, "", ""),
-        ("CPU ms to decode and compute alone", 1e3 * least, "", ""),
-        ("ratio", cpu / least, 1.3, verdict(cpu / least, 1.3, at_least=False)),
-        ("requests a second", rate, "", ""),
-        ("Flask and torch eager, requests a second", theirs, "", ""),
-        ("ratio", rate / theirs, 3, verdict(rate / theirs, 3)),
-        ("one request, ms", 1e3 * one, "", ""),
-        ("p99 at half load, ms", 1e3 * p99, "", ""),
-        ("ratio", p99 / one, 3, verdict(p99 / one, 3, at_least=False)),
-    ]
-    if fast:
-        beside = median(each.cpu for each in fast)
-        figures |= {"fastapi_cpu_ms": 1e3 * beside, "fastapi_cpu_ratio": cpu / beside}
-        figures |= {"fastapi_rate": median(each.rate for each in fast)}
-        rows += [
-            ("FastAPI, CPU ms a request", 1e3 * beside, "", ""),
-            ("ratio", cpu / beside, 1.05, verdict(cpu / beside, 1.05, at_least=False)),
-        ]
-    table(f"Serving {path.name}, {model.engine.precision}, {cores()} cores", rows)
+    loads: dict[str, list[Load]] = {name: [] for name in servers}
+    for server in servers.values():
+        server.load(2)
+    for _ in range(options.repeat):
+        needed.append(alone(model, bodies))
+        for name, server in servers.items():
+            loads[name].append(server.load(options.seconds))
+    cpu = {name: 1e3 * median(each.cpu for each in found) for name, found in loads.items()}
+    rate = {name: median(each.rate for each in found) for name, found in loads.items()}
+    least, times = 1e3 * median(needed), 4.0 if model.engine.precision == "int8" else 3.0
+    figures: dict[str, object] = {"precision": model.engine.precision}
+    rows: list[tuple[object, ...]] = [("what", "value", "target", "")]
+
+    def show(key: str, what: str, value: float, most: float | None = None) -> None:
+        told = "" if most is None else verdict(value, most, at_least=False)
+        figures[key] = value
+        rows.append((what, value, most or "", told))
+
+    def show_least(key: str, what: str, value: float, least: float) -> None:
+        figures[key] = value
+        rows.append((what, value, least, verdict(value, least)))
+
+    show("cold_start_s", "cold start, s", ours.cold, 3)
+    show("rss_mib", "memory of a worker, MiB", ours.resident(), 350)
+    show("alone_ms", "CPU ms to decode and compute alone", least)
+    for name in servers:
+        show(f"cpu_ms_{name}", f"{name}: CPU ms a request", cpu[name])
+        show(f"rate_{name}", f"{name}: requests a second", rate[name])
+    show("cpu_ratio", "CPU against alone", cpu["headstart"] / least, 1.3)
+    show_least("rate_ratio", "rate against Flask and torch", rate["headstart"] / rate["plain"], times)
+    if "nginx" in servers:
+        through = rate["nginx"] / rate["headstart"]
+        show_least("nginx_rate", "rate through nginx with TLS", through, 0.9)
+        show("nginx_cpu", "CPU through nginx with TLS", cpu["nginx"] / cpu["headstart"], 1.1)
+    if "fastapi" in servers:
+        show("fastapi_ratio", "CPU against FastAPI", cpu["headstart"] / cpu["fastapi"], 1.05)
+        show("litserve_ratio", "CPU against LitServe", cpu["headstart_json"] / cpu["litserve"], 1.05)
+    for name in ("headstart", "fastapi"):
+        if name in servers:
+            one = median(servers[name].latencies(0, options.seconds / 2))
+            half = servers[name].latencies(rate[name] / 2, options.seconds)
+            p99 = half[int(0.99 * len(half))]
+            show(f"single_ms_{name}", f"{name}: one request, ms", 1e3 * one)
+            show(f"p99_ms_{name}", f"{name}: p99 at half load, ms", 1e3 * p99)
+            show(f"p99_ratio_{name}", f"{name}: ratio", p99 / one, 3)
+    figures["failed"] = sum(each.failed for found in loads.values() for each in found)
+    table(f"Serving, {model.engine.precision}, {cores()} cores", rows)
     record("serve", figures, ("openvino", "flask", "gunicorn", "torch"))
 
 
