@@ -48,7 +48,7 @@ def modality(name: str) -> Modality:
     """Return the modality of a data set.
 
     Args:
-        name: "image" or "text"; "audio" has its room prepared but not built.
+        name: "image", "text" or "audio".
 
     Returns:
         The modality.
@@ -68,8 +68,12 @@ def modality(name: str) -> Modality:
         from headstart.text.modality import TextModality
 
         return TextModality()
+    if name == "audio":
+        from headstart.audio.modality import AudioModality
+
+        return AudioModality()
     raise OptionError(
-        "a data set of pictures or texts", f"one of kind {name!r}", "this version reads no other kind"
+        "a data set of pictures, texts or sounds", f"one of kind {name!r}", "this version reads no other kind"
     )
 
 

@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.audio.mel import MelSpec, hertz_to_mel, log_mel, mel_weights, patches
+from headstart.audio.mel import hertz_to_mel, log_mel, mel_weights, patches
+from headstart.backbones.card import Waves
 
-SPEC = MelSpec()
+SPEC = Waves()
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
 
 
-def slow(wave: np.ndarray, spec: MelSpec) -> np.ndarray:
+def slow(wave: np.ndarray, spec: Waves) -> np.ndarray:
     """The definition, frame by frame, in 64 bits, by the discrete Fourier transform itself."""
     n = np.arange(spec.window)
     hann = 0.5 * (1 - np.cos(2 * np.pi * n / spec.window))
@@ -53,7 +54,7 @@ def test_shifts_move_frames_and_gains_only_add(samples: int, hops: int, gain: fl
     wave = noise(SPEC.window + samples + hops * SPEC.hop)
     moved = log_mel(wave[hops * SPEC.hop :], SPEC)
     np.testing.assert_allclose(moved, log_mel(wave, SPEC)[hops:], atol=1e-5)
-    quiet = MelSpec(offset=0.0)
+    quiet = Waves(offset=0.0)
     np.testing.assert_allclose(log_mel(gain * wave, quiet), log_mel(wave, quiet) + np.log(gain), atol=1e-3)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from headstart.audio.mel import MelSpec, log_mel, patches
+from headstart.audio.mel import log_mel, patches
+from headstart.backbones.card import Waves
 from headstart.networks.yamnet import LAYERS, SameConv, Yamnet, published_names
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -77,7 +78,7 @@ def test_it_hears_what_there_is(data_folder: Path) -> None:
             path = next((data_folder / "audio" / "esc10" / "clips").rglob(row["filename"]))
             wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
             wave = signal.resample_poly(wave.mean(1), 16_000, rate)
-            found = patches(log_mel(np.asarray(wave, np.float32), MelSpec()), 96, 48)
+            found = patches(log_mel(np.asarray(wave, np.float32), Waves()), 96, 48)
             with torch.no_grad():
                 scores = torch.sigmoid(network(torch.from_numpy(found)[:, None])).mean(0)
             top = [classes[place] for place in scores.argsort(descending=True)[:3]]

@@ -25,7 +25,7 @@ from headstart.transfer.heads import Combine, Head
 
 Tensors = Mapping[str, NDArray[np.generic]]
 Answers = NDArray[np.floating]
-_INPUTS = (np.dtype(np.uint8), np.dtype(np.int32))
+_INPUTS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.float32))
 """What golden inputs are made of: pixels and bytes, or numbers of tokens."""
 
 

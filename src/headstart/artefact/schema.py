@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from headstart.backbones.card import Card, Preprocess, Tokens, Verbatim
+from headstart.backbones.card import Card, Spec
 from headstart.data.items import Target
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError, BackboneError
@@ -38,11 +38,11 @@ class FrontEnd:
     """How an item becomes the network's input.
 
     Args:
-        preprocess: Side, crop and interpolation of a picture, or how a text becomes tokens.
+        preprocess: Side, crop and interpolation of a picture, how a text becomes tokens, or a sound patches.
         kernel: What resizes when answering. Defaults to "pillow", which needs no torch.
     """
 
-    preprocess: Preprocess | Tokens | Verbatim
+    preprocess: Spec
     kernel: Literal["pillow"] = "pillow"
 
 

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headstart.backbones.card import Waves
 
 Wave = NDArray[np.float32]
 _FRAMES_AT_ONCE = 4096
 """So that memory stays flat for hours of sound: 41 seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class MelSpec:
-    """How a wave becomes a log-mel spectrogram; the defaults are those of YAMNet.
-
-    Args:
-        rate: Samples a second that are expected, int, in Hz. Defaults to 16000.
-        window: Samples in a frame, int. Defaults to 400, 25 ms.
-        hop: Samples from frame to frame, int. Defaults to 160, 10 ms.
-        fft: Length of the Fourier transform, int. Defaults to 512.
-        bands: Bands of frequencies, int. Defaults to 64.
-        lowest: Where the first begins, float, in Hz. Defaults to 125.
-        highest: Where the last ends, float, in Hz. Defaults to 7500.
-        offset: Added before the logarithm, float. Defaults to 0.001.
-    """
-
-    rate: int = 16_000
-    window: int = 400
-    hop: int = 160
-    fft: int = 512
-    bands: int = 64
-    lowest: float = 125.0
-    highest: float = 7_500.0
-    offset: float = 1e-3
-
-    def frames(self, samples: int) -> int:
-        """Return how many whole frames there are in so many samples."""
-        return max(0, 1 + (samples - self.window) // self.hop)
-
-    def samples(self, frames: int) -> int:
-        """Return how many samples so many frames need, int.
-
-        Example:
-            >>> MelSpec().samples(96)
-            15600
-        """
-        return self.window + (frames - 1) * self.hop if frames else 0
-
-
-def log_mel(wave: NDArray[np.floating], spec: MelSpec) -> NDArray[np.float32]:
+def log_mel(wave: NDArray[np.floating], spec: Waves) -> NDArray[np.float32]:
     """Return the logarithm of the mel spectrogram.
 
     Args:
@@ -65,7 +28,7 @@ def log_mel(wave: NDArray[np.floating], spec: MelSpec) -> NDArray[np.float32]:
         Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
 
     Example:
-        >>> log_mel(np.zeros(16000, np.float32), MelSpec()).shape
+        >>> log_mel(np.zeros(16000, np.float32), Waves()).shape
         (98, 64)
     """
     wave = np.ascontiguousarray(wave, np.float32)
@@ -83,7 +46,7 @@ def log_mel(wave: NDArray[np.floating], spec: MelSpec) -> NDArray[np.float32]:
 
 
 @cache
-def mel_weights(spec: MelSpec) -> NDArray[np.float32]:
+def mel_weights(spec: Waves) -> NDArray[np.float32]:
     """Return what each frequency counts in each band, float32 [fft / 2 + 1, bands].
 
     Triangles whose corners lie evenly on the mel scale, and whose sides are straight on it, as in TensorFlow;

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from headstart.backbones import tensors as tensor_files
 from headstart.backbones.backbone import Backbone
+from headstart.backbones.audio_backbone import AudioBackbone
 from headstart.backbones.card import Card
 from headstart.backbones.text_backbone import MeanOfTokens, TextBackbone
 from headstart.errors import BackboneError
@@ -19,8 +20,9 @@ from headstart.networks.basic_cnn import BasicCNN
 from headstart.networks.bert import BertEncoder
 from headstart.networks.efficientnet_lite import EfficientNetLite
 from headstart.networks.vgg import VGG16
+from headstart.networks.yamnet import Yamnet, published_names, wheel_names
 
-Network = EfficientNetLite | VGG16 | BertEncoder
+Network = EfficientNetLite | VGG16 | BertEncoder | Yamnet
 
 # Multipliers of width and depth.
 _LITE = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}
@@ -39,9 +41,11 @@ def build(card: Card, weights: Mapping[str, Tensor]) -> Backbone:
     with torch.device("meta"):  # no time lost on random numbers that would be overwritten
         network = _network(card)
         blocks = dict(network.blocks.items())
-        classifier = network.classifier if isinstance(network, EfficientNetLite) else None
+        classifier = network.classifier if isinstance(network, EfficientNetLite | Yamnet) else None
         if isinstance(network, BertEncoder):
             backbone: Backbone = TextBackbone(card, blocks, MeanOfTokens())
+        elif isinstance(network, Yamnet):
+            backbone = AudioBackbone(card, blocks, classifier=classifier)
         else:
             backbone = Backbone(card, blocks, classifier=classifier)
     # The counters of batch norm matter only to training without momentum; files need not carry them.
@@ -104,6 +108,9 @@ def _aliases(network: Network, wanted: Iterable[str]) -> dict[str, tuple[str, ..
     """Return what files may call each of our tensors, our own name first."""
     if isinstance(network, VGG16):
         return {ours: (ours, *_keras_names(ours)) for ours in wanted}
+    if isinstance(network, Yamnet):
+        theirs, wheel = published_names(network), wheel_names(network)
+        return {ours: (ours, theirs[ours], wheel[ours]) for ours in wanted}
     names = (
         bert.reference_names(network) if isinstance(network, BertEncoder) else lite.reference_names(network)
     )
@@ -113,6 +120,8 @@ def _aliases(network: Network, wanted: Iterable[str]) -> dict[str, tuple[str, ..
 def _network(card: Card) -> Network:
     if card.modality == "text":
         return BertEncoder()
+    if card.modality == "audio":
+        return Yamnet()
     if card.name in _LITE:
         return EfficientNetLite(*_LITE[card.name])
     return VGG16()

@@ -152,7 +152,64 @@ class Verbatim:
         return asdict(self)
 
 
-Spec = Preprocess | Tokens | Verbatim
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """How a sound becomes the log-mel patches that a network expects; the defaults are those of YAMNet.
+
+    Args:
+        size: Frames in a patch, int. Defaults to 96, 0.96 seconds.
+        step: Frames from patch to patch, int. Defaults to 48.
+        rate: Samples a second, int, in Hz. Defaults to 16000.
+        window: Samples in a frame, int. Defaults to 400, 25 ms.
+        hop: Samples from frame to frame, int. Defaults to 160, 10 ms.
+        fft: Length of the Fourier transform, int. Defaults to 512.
+        bands: Bands of frequencies, int. Defaults to 64.
+        lowest: Where the first begins, float, in Hz. Defaults to 125.
+        highest: Where the last ends, float, in Hz. Defaults to 7500.
+        offset: Added before the logarithm, float. Defaults to 0.001.
+        version: Changes whenever the meaning of these fields does, int. Defaults to 1.
+
+    Raises:
+        BackboneError: A field has a value outside its range.
+
+    Example:
+        >>> Waves().samples(96) / Waves().rate
+        0.975
+    """
+
+    size: int = 96
+    step: int = 48
+    rate: int = 16_000
+    window: int = 400
+    hop: int = 160
+    fft: int = 512
+    bands: int = 64
+    lowest: float = 125.0
+    highest: float = 7_500.0
+    offset: float = 1e-3
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        counts = (self.size, self.step, self.rate, self.window, self.hop, self.bands)
+        _check("sizes of at least 1", min(counts) >= 1, counts)
+        _check("a transform of at least a window", self.fft >= self.window, self.fft)
+        _check("bands below half the rate", 0 <= self.lowest < self.highest <= self.rate / 2, self.highest)
+        _check("preprocessing version 1", self.version == 1, self.version)
+
+    def frames(self, samples: int) -> int:
+        """Return how many whole frames there are in so many samples, int."""
+        return max(0, 1 + (samples - self.window) // self.hop)
+
+    def samples(self, frames: int) -> int:
+        """Return how many samples so many frames need, int."""
+        return self.window + (frames - 1) * self.hop if frames else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+
+Spec = Preprocess | Tokens | Verbatim | Waves
 """How an item becomes a network's input, whatever it is."""
 
 
@@ -191,7 +248,7 @@ class Card:
         licence: Licence of the weights, str.
         training_data: What the network learned from, str.
         preprocess: How an item becomes the network's input: Preprocess for pictures, Tokens or Verbatim for
-            texts.
+            texts, Waves for sounds.
         features: Length of a feature vector, int.
         blocks: Names of the blocks, in order, tuple of str.
         parameters: Number of weights, the source classifier's included, int.

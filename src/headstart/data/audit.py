@@ -24,7 +24,11 @@ _QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "
 _SMALL_CLASS = 10
 _EXTREME_IMBALANCE = 20.0
 _EXAMPLES = 5
-_AXES = {("image", 2): ("width", "height"), ("text", 2): ("characters", "words")}
+_AXES = {
+    ("image", 2): ("width", "height"),
+    ("text", 2): ("characters", "words"),
+    ("audio", 2): ("milliseconds", "samples a second"),
+}
 
 
 class Finding(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Tokens
+from headstart.backbones.card import Tokens, Waves
 from headstart.engines.openvino_engine import read_ir, version
 from headstart.engines.precision import POOLED
 from headstart.errors import StorageError, missing_extra
@@ -104,10 +104,10 @@ def int8_ir(
 
 
 def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -> Any:
-    """Convert a network to an openvino.Model: one input, "pixels" or "tokens", and named outputs.
+    """Convert a network to an openvino.Model: one input, "pixels", "tokens" or "patches", and named outputs.
 
     Args:
-        network: From uint8 [n, size, size, 3], or int32 [n, tokens], to a tensor or a tuple of tensors; in
+        network: From uint8 [n, size, size, 3], int32 [n, tokens] or float32 [n, frames, bands] to a tensor or a tuple of tensors; in
             evaluation mode.
         card: The backbone's card, which says what goes in.
         outputs: A name for each result, in order. Defaults to ("grid", "features").
@@ -122,6 +122,9 @@ def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -
     example, shape, name = torch.zeros(1, size, size, 3, dtype=torch.uint8), [-1, size, size, 3], "pixels"
     if isinstance(card.preprocess, Tokens):
         example, shape, name = torch.ones(1, size, dtype=torch.int32), [-1, -1], "tokens"
+    if isinstance(card.preprocess, Waves):
+        bands = card.preprocess.bands
+        example, shape, name = torch.zeros(1, size, bands), [-1, size, bands], "patches"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
         model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(shape)])

