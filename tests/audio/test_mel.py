@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.audio.mel import hertz_to_mel, log_mel, mel_weights, patches
+from headstart.audio.mel import hertz_to_mel, log_mel, mel_weights
 from headstart.backbones.card import Waves
 
 SPEC = Waves()
@@ -67,26 +66,9 @@ def test_the_number_of_frames_is_known_before(samples: int) -> None:
     assert SPEC.samples(SPEC.frames(samples)) <= samples
 
 
-def test_long_sounds_are_computed_in_parts_that_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    wave = noise(16_000)
-    whole = log_mel(wave, SPEC)
-    monkeypatch.setattr("headstart.audio.mel._FRAMES_AT_ONCE", 7)
-    np.testing.assert_allclose(log_mel(wave, SPEC), whole, atol=1e-6)
-
-
 def test_the_weights_are_triangles_that_leave_the_constant_part_out() -> None:
     weights = mel_weights(SPEC)
     assert weights.shape == (257, 64)
     assert not weights[0].any()
     assert weights.max() <= 1
     assert (weights[:, 10:].sum(0) > 0).all()
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 400), st.integers(1, 100), st.integers(1, 100))
-def test_every_frame_is_in_a_window(count: int, length: int, hop: int) -> None:
-    hop = min(hop, length)
-    frames = np.arange(count, dtype=np.float32)[:, None] + np.zeros(3, np.float32)
-    found = patches(frames, length, hop)
-    assert found.shape[1:] == (length, 3)
-    assert set(np.unique(found[..., 0])) == set(range(count))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from headstart.audio.mel import log_mel, patches
+from headstart.audio.hearing import heard
 from headstart.backbones.card import Waves
 from headstart.networks.yamnet import LAYERS, SameConv, Yamnet, published_names
 
@@ -61,8 +61,6 @@ def test_every_tensor_has_a_published_name() -> None:
 
 
 def test_it_hears_what_there_is(data_folder: Path) -> None:
-    soundfile = pytest.importorskip("soundfile")
-    signal = pytest.importorskip("scipy.signal")
     network = Yamnet().eval()
     published = load_file(data_folder / "weights" / "yamnet_dequant_fp16.safetensors")
     network.load_state_dict(
@@ -76,9 +74,7 @@ def test_it_hears_what_there_is(data_folder: Path) -> None:
     for category, wanted in HEARD.items():
         for row in [each for each in rows if each["category"].startswith(category)][:2]:
             path = next((data_folder / "audio" / "esc10" / "clips").rglob(row["filename"]))
-            wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-            wave = signal.resample_poly(wave.mean(1), 16_000, rate)
-            found = patches(log_mel(np.asarray(wave, np.float32), Waves()), 96, 48)
+            found = np.stack(heard(path.read_bytes(), Waves()))
             with torch.no_grad():
                 scores = torch.sigmoid(network(torch.from_numpy(found)[:, None])).mean(0)
             top = [classes[place] for place in scores.argsort(descending=True)[:3]]

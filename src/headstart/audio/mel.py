@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from headstart.backbones.card import Waves
 
 Wave = NDArray[np.float32]
-_FRAMES_AT_ONCE = 4096
-"""So that memory stays flat for hours of sound: 41 seconds."""
 
 
 def log_mel(wave: NDArray[np.floating], spec: Waves) -> NDArray[np.float32]:
@@ -32,17 +30,12 @@ def log_mel(wave: NDArray[np.floating], spec: Waves) -> NDArray[np.float32]:
         (98, 64)
     """
     wave = np.ascontiguousarray(wave, np.float32)
-    count = spec.frames(len(wave))
-    result = np.empty((count, spec.bands), np.float32)
-    if not count:
-        return result
+    if not spec.frames(len(wave)):
+        return np.empty((0, spec.bands), np.float32)
     framed = np.lib.stride_tricks.sliding_window_view(wave, spec.window)[:: spec.hop]
     hann, weights = _hann(spec.window), mel_weights(spec)
-    for first in range(0, count, _FRAMES_AT_ONCE):
-        part = framed[first : first + _FRAMES_AT_ONCE] * hann
-        magnitude = np.abs(np.fft.rfft(part, spec.fft, axis=1))
-        result[first : first + len(part)] = np.log(magnitude @ weights + np.float32(spec.offset))
-    return result
+    magnitude = np.abs(np.fft.rfft(framed * hann, spec.fft, axis=1))
+    return np.asarray(np.log(magnitude @ weights + np.float32(spec.offset)))
 
 
 @cache
@@ -75,28 +68,3 @@ def hertz_to_mel(hertz: NDArray[np.floating] | float) -> NDArray[np.float64]:
 def _hann(length: int) -> NDArray[np.float32]:
     """Return a periodic Hann window."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
-
-
-def patches(frames: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
-    """Cut a spectrogram into windows of one length; what is shorter is filled up with its quietest values.
-
-    Args:
-        frames: float32 [n, bands], n at least 1.
-        length: Frames in a window, int.
-        hop: Frames from window to window, int.
-
-    Returns:
-        float32 [windows, length, bands]: every whole window, and one that ends with the last frame where some
-        are left over.
-
-    Example:
-        >>> patches(np.zeros((200, 64), np.float32), 96, 48).shape
-        (4, 96, 64)
-    """
-    if len(frames) < length:
-        fill = np.broadcast_to(frames.min(0), (length - len(frames), frames.shape[1]))
-        return np.concatenate([frames, fill])[None]
-    starts = [*range(0, len(frames) - length + 1, hop)]
-    if starts[-1] + length < len(frames):
-        starts.append(len(frames) - length)
-    return np.stack([frames[start : start + length] for start in starts])

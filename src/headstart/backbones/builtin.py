@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from headstart.backbones import tensors as tensor_files
-from headstart.backbones.backbone import Backbone
 from headstart.backbones.audio_backbone import AudioBackbone
+from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card
 from headstart.backbones.text_backbone import MeanOfTokens, TextBackbone
 from headstart.errors import BackboneError

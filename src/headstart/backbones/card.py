@@ -167,6 +167,8 @@ class Waves:
         lowest: Where the first begins, float, in Hz. Defaults to 125.
         highest: Where the last ends, float, in Hz. Defaults to 7500.
         offset: Added before the logarithm, float. Defaults to 0.001.
+        rows: Most patches of one sound, int: of a longer one evenly spread patches are heard. Defaults to
+            1250, ten minutes.
         version: Changes whenever the meaning of these fields does, int. Defaults to 1.
 
     Raises:
@@ -187,10 +189,11 @@ class Waves:
     lowest: float = 125.0
     highest: float = 7_500.0
     offset: float = 1e-3
+    rows: int = 1250
     version: int = 1
 
     def __post_init__(self) -> None:
-        counts = (self.size, self.step, self.rate, self.window, self.hop, self.bands)
+        counts = (self.size, self.step, self.rate, self.window, self.hop, self.bands, self.rows)
         _check("sizes of at least 1", min(counts) >= 1, counts)
         _check("a transform of at least a window", self.fft >= self.window, self.fft)
         _check("bands below half the rate", 0 <= self.lowest < self.highest <= self.rate / 2, self.highest)

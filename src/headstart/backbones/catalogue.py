@@ -121,7 +121,7 @@ _YAMNET = Card(
             7,
         ),
     ),
-    notes="A patch is 0.96 seconds long, every 0.48 seconds; an answer about a clip is the mean over its patches.",
+    notes="A patch lasts 0.96 seconds, one begins every 0.48; a clip's answer is the mean over its patches.",
 )
 
 _BASIC_CNN = Card(

@@ -107,8 +107,8 @@ def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -
     """Convert a network to an openvino.Model: one input, "pixels", "tokens" or "patches", and named outputs.
 
     Args:
-        network: From uint8 [n, size, size, 3], int32 [n, tokens] or float32 [n, frames, bands] to a tensor or a tuple of tensors; in
-            evaluation mode.
+        network: From uint8 [n, size, size, 3], int32 [n, tokens] or float32 [n, frames, bands] to a tensor or
+            a tuple of tensors; in evaluation mode.
         card: The backbone's card, which says what goes in.
         outputs: A name for each result, in order. Defaults to ("grid", "features").
 

@@ -166,7 +166,8 @@ def distill(
     if alpha == 1 and unknown is not None:
         fix = "use a smaller alpha, or leave the unlabelled items out: with alpha 1 only labels teach"
         raise OptionError("an alpha below 1 where items have no label", "1", fix)
-    say(f"{len(known)} labelled {known.modality}s, {0 if unknown is None else len(unknown)} without a label")
+    others = 0 if unknown is None else len(unknown)
+    say(f"{len(known)} labelled {modality(known.modality).noun}, {others} without a label")
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
 

@@ -145,7 +145,9 @@ def _scale(
     dataset = open_labelled(source)
     if dataset.modality != kind:
         fix = "name labelled items of the same kind, or leave them out"
-        raise DataError(f"labelled {kind}s to calibrate on", f"{dataset.modality}s", fix)
+        raise DataError(
+            f"labelled {modality(kind).noun} to calibrate on", modality(dataset.modality).noun, fix
+        )
     found = gather(dataset, store, backbone=name, engine="auto", precision=None, offline=offline, say=say)
     labels: Sequence[str | None] = [item.label for item in found.dataset]
     rows = found.features.pool(np.asarray(found.features.X, np.float32))

@@ -22,6 +22,7 @@ from headstart.errors import BackboneError, OptionError, require
 from headstart.fitting.arranging import Arrangement, arrange
 from headstart.fitting.gathering import Gathered, gather, open_labelled
 from headstart.fitting.targets import describe, require_two_answers, require_variety
+from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer import planner
@@ -322,7 +323,7 @@ def _arranged(
     say: Say,
 ) -> tuple[Gathered, Arrangement]:
     dataset = open_labelled(source, target)
-    say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
+    say(f"{len(dataset)} {modality(dataset.modality).noun} {describe(dataset)}")
     gathered = gather(
         dataset, store, backbone=backbone, engine=engine, precision=precision, offline=offline, say=say
     )
@@ -339,8 +340,6 @@ def _subset(train: Labelled, seed: int) -> NDArray[np.int64]:
 
 
 def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
-    from headstart.modalities import modality
-
     reader, spec = modality(dataset.modality), network.card.preprocess
     some = dataset.items[:: max(1, len(dataset) // _DISTANCE_ITEMS)][:_DISTANCE_ITEMS]
     return np.concatenate([np.stack(reader.inputs(item.source, spec, "torch")) for item in some])
@@ -348,8 +347,6 @@ def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
 
 def _tokens(dataset: Dataset, network: Backbone) -> int:
     """Return how many tokens three quarters of the texts have at most."""
-    from headstart.modalities import modality
-
     reader, spec = modality(dataset.modality), network.card.preprocess
     some = dataset.items[:: max(1, len(dataset) // _LENGTH_ITEMS)][:_LENGTH_ITEMS]
     return int(np.quantile([sum(map(len, reader.inputs(item.source, spec))) for item in some], 0.75))

@@ -25,6 +25,7 @@ from headstart.fitting.learning import Fitted, learn
 from headstart.fitting.reporting import SEEN_DIGITS, build_model
 from headstart.fitting.strategies import PROBE, probe
 from headstart.fitting.two_domains import look, member_view, view_name
+from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.transfer.features import Features
 from headstart.transfer.heads import KINDS, Kind
@@ -133,7 +134,11 @@ def refit(
     _check(model)
     old = open_labelled(source, "label")
     if old.modality != model.modality:
-        raise DataError(f"data of {model.modality}s, as the model knows", old.modality, "name its own data")
+        raise DataError(
+            f"data of {modality(model.modality).noun}, as the model knows",
+            modality(old.modality).noun,
+            "name its own data",
+        )
     fresh = tuple(_correction(item) for item in corrections)
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())

@@ -24,6 +24,7 @@ from headstart.fitting.targets import describe, require_two_answers
 from headstart.fitting.unlabelled import check_unlabelled, gather_unlabelled, with_spread
 from headstart.fitting.views import views_of
 from headstart.fitting.wishes import Bench, Wish, fulfil
+from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer.heads import KINDS, Kind
@@ -142,7 +143,7 @@ def fit(
     carried = None if start is None else _start(start, dataset, head)
     if unlabelled is not None:
         check_unlabelled(dataset.target, head, trains=bool(wish))
-    say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}")
+    say(f"{len(dataset)} {modality(dataset.modality).noun} {describe(dataset)}")
     with ExitStack() as stack:
         store = store or stack.enter_context(FeatureStore())
 
@@ -200,9 +201,8 @@ def _start(start: Model | Path | str, dataset: Dataset, head: str) -> Model:
     """Return the model that knowledge is carried over from."""
     model = start if isinstance(start, Model) else load(start)
     if (model.modality, model.target) != (dataset.modality, "label") or dataset.target != "label":
-        received = (
-            f"one for {model.modality}s and {model.target}, with {dataset.modality}s and {dataset.target}"
-        )
+        ours, theirs = modality(model.modality).noun, modality(dataset.modality).noun
+        received = f"one for {ours} and {model.target}, with {theirs} and {dataset.target}"
         raise OptionError("a start that answers with one label about such items", received, "leave start out")
     if len(model.members) > 1 and model.combine != "sum":
         fix = "start from one of the models that it was made of"

@@ -12,6 +12,7 @@ from headstart import data
 from headstart.data.items import Dataset, Problem
 from headstart.errors import DataError, OptionError
 from headstart.fitting.gathering import Gathered
+from headstart.modalities import modality
 from headstart.progress import Say
 from headstart.transfer.features import Features
 from headstart.transfer.selection import Labelled
@@ -46,7 +47,7 @@ def gather_unlabelled(
     """
     dataset = source if isinstance(source, Dataset) else data.open(source, unlabelled=True)
     if dataset.modality != gathered.dataset.modality:
-        received = f"{dataset.modality}s beside {gathered.dataset.modality}s"
+        received = f"{modality(dataset.modality).noun} beside {modality(gathered.dataset.modality).noun}"
         raise DataError("unlabelled items of the same kind", received, "name another folder")
     found = gather(replace(dataset, target="label", problems=tuple[Problem, ...]()))
     known = {facts.digest for facts in gathered.facts}

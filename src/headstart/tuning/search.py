@@ -17,6 +17,7 @@ from headstart.files import storage_errors, write_json
 from headstart.fitting import planning
 from headstart.fitting.gathering import open_labelled_any
 from headstart.fitting.targets import describe, require_two_answers, require_variety
+from headstart.modalities import modality
 from headstart.progress import Say, quiet
 from headstart.training.plan import Plan, Strategy
 from headstart.transfer.store import FeatureStore
@@ -122,7 +123,7 @@ def tune(
         raise OptionError("a plan or a strategy", "both", "leave one of them out")
     dataset = _without_test(open_labelled_any(source))
     metric = _metric(metric, dataset)
-    say(f"{len(dataset)} {dataset.modality}s {describe(dataset)}; the test split is left alone")
+    say(f"{len(dataset)} {modality(dataset.modality).noun} {describe(dataset)}; the test split is left alone")
     folder = Path(study)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,102 @@
+"""From a sound to the patches that a network hears, one after the other, in memory that stays flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.audio.decode import Recording, Wave
+from headstart.audio.mel import log_mel
+from headstart.backbones.card import Waves
+
+Patch = NDArray[np.float32]
+"""Log-mel, [frames, bands]."""
+
+
+def hear(content: bytes | NDArray[np.uint8], spec: Waves) -> Iterator[Patch]:
+    """Yield all patches of a sound; the one with number k begins at second k × step × hop / rate.
+
+    The last one ends with the sound, and begins wherever that is; of a sound that is shorter than a patch the
+    rest is filled up with its quietest values.
+
+    Args:
+        content: The encoded bytes.
+        spec: What a patch is.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    with Recording(content) as recording:
+        yield from cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step)
+
+
+def heard(content: bytes | NDArray[np.uint8], spec: Waves) -> list[Patch]:
+    """Return the patches of a sound, of a long one `spec.rows` that are spread evenly.
+
+    Args:
+        content: The encoded bytes.
+        spec: What a patch is.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    with Recording(content) as recording:
+        frames = spec.frames(round(recording.seconds * spec.rate))
+    count = 1 + max(0, -(-(frames - spec.size) // spec.step))
+    if count <= spec.rows:
+        return list(hear(content, spec))
+    wanted = set(np.linspace(0, count - 1, spec.rows).round().astype(int).tolist())
+    return [patch for number, patch in enumerate(hear(content, spec)) if number in wanted]
+
+
+def spectrogram(waves: Iterable[Wave], spec: Waves) -> Iterator[NDArray[np.float32]]:
+    """Yield the log-mel spectrogram of a wave that comes in parts, float32 [frames, bands].
+
+    What is shorter than a frame is filled up with silence; what is no whole frame at the end is left out.
+
+    Args:
+        waves: float32 [samples] at `spec.rate`, in order.
+        spec: What to compute.
+    """
+    pending = np.empty(0, np.float32)
+    some = False
+    for wave in waves:
+        pending = np.concatenate([pending, wave])
+        if count := spec.frames(len(pending)):
+            yield log_mel(pending, spec)
+            pending, some = pending[count * spec.hop :], True
+    if not some:
+        yield log_mel(np.pad(pending, (0, spec.window - len(pending))), spec)
+
+
+def cut(spectra: Iterable[NDArray[np.float32]], length: int, step: int) -> Iterator[Patch]:
+    """Yield windows of a spectrogram that comes in parts; see `hear`.
+
+    Args:
+        spectra: float32 [frames, bands], in order, at least one frame.
+        length: Frames in a window, int.
+        step: Frames from window to window, int, at most `length`.
+
+    Example:
+        >>> [len(patch) for patch in cut([np.zeros((200, 64), np.float32)], 96, 48)]
+        [96, 96, 96, 96]
+    """
+    held: NDArray[np.float32] | None = None
+    start = end = 0
+    for part in spectra:
+        held = part if held is None else np.concatenate([held, part])
+        while start + length <= len(held):
+            yield held[start : start + length]
+            start, end = start + step, start + length
+        # The last window may begin before what follows does.
+        gone = max(0, min(start, len(held) - length))
+        held, start, end = held[gone:], start - gone, end - gone
+    if held is None:
+        return
+    if len(held) < length:
+        fill = np.broadcast_to(held.min(0), (length - len(held), held.shape[1]))
+        yield np.concatenate([held, fill])
+    elif end < len(held):
+        yield held[-length:]
