@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 import headstart as hs
 from headstart.serving.app import create_app
 from headstart.serving.settings import Settings
+from toy_sounds import encoded, toy_sound, write_sounds
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,26 @@ def mood(folder_of_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A saved model for texts: good and bad; its terms are counted, no network is needed."""
     folder = tmp_path_factory.mktemp("served_texts")
     return hs.fit(folder_of_texts, backbone="terms").save(folder / "mood.headstart")
+
+
+@pytest.fixture(scope="session")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model for sounds: clicks, hiss and tone."""
+    folder = tmp_path_factory.mktemp("served_sounds")
+    return hs.fit(write_sounds(folder / "sounds")).save(folder / "noises.headstart")
+
+
+@pytest.fixture(scope="session")
+def sound_client(noises: Path, tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
+    """A client of an application that hears; tests share it, where they leave no trace."""
+    state = tmp_path_factory.mktemp("hearing") / "state"
+    return create_app(Settings((noises,), state, workers=2, items=8, seconds=30)).test_client()
+
+
+@pytest.fixture(scope="session")
+def sound() -> bytes:
+    """A sound of the class "tone", of three seconds."""
+    return encoded(toy_sound("tone", 99, 3))
 
 
 @pytest.fixture(scope="session")

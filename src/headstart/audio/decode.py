@@ -18,6 +18,8 @@ Wave = NDArray[np.float32]
 _FIX = "save it as WAV, FLAC, OGG or MP3, or remove it"
 _BLOCK = 10
 """Seconds that are decoded at once: memory stays flat, however long a recording is."""
+_VALUES = 4 << 20
+"""Most values that are decoded at once: a file may claim any rate and hundreds of channels."""
 _LARGE = 32 << 20
 """Files of more bytes than this are mapped, not read."""
 _WHOLE = 0.9
@@ -93,11 +95,13 @@ class Recording:
         """
         import soundfile
 
-        self._file.seek(0)
+        size = max(1, min(_BLOCK * self.rate, _VALUES // self.channels))
         count = 0
         while True:
             try:
-                block = self._file.read(_BLOCK * self.rate, dtype="float32", always_2d=True)
+                if not count:
+                    self._file.seek(0)
+                block = self._file.read(size, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 raise _unreadable(error) from error
             if not len(block):

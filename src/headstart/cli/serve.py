@@ -45,12 +45,13 @@ def run(
     queue: Annotated[int, typer.Option(help="Items that may wait in a worker before it says: later.")] = 32,
     max_body: Annotated[int, typer.Option(help="MiB of a request's body.")] = 32,
     max_pixels: Annotated[float, typer.Option(help="Megapixels of a picture.")] = 32.0,
+    max_seconds: Annotated[float, typer.Option(help="Seconds of a sound.")] = 300.0,
     keep_traffic: Annotated[
         float, typer.Option(help="Share of the traffic to keep for review and monitoring.", min=0, max=1)
     ] = 0.0,
     keep_days: Annotated[float, typer.Option(help="Days after which kept traffic is deleted.")] = 30.0,
 ) -> int:
-    """Answer over HTTP about pictures or texts, as many models at once as you like."""
+    """Answer over HTTP about pictures, texts or sounds, as many models at once as you like."""
     from headstart.serving.security import Keys
     from headstart.serving.server import serve
     from headstart.serving.settings import MIB, Settings, default_state
@@ -65,6 +66,7 @@ def run(
         threads=queue + 16,
         body=max_body * MIB,
         pixels=int(max_pixels * 1e6),
+        seconds=max_seconds,
         keep_share=keep_traffic,
         keep_days=keep_days,
     )

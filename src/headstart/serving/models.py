@@ -24,7 +24,7 @@ from headstart.artefact.versions import SUFFIX as SUFFIX
 from headstart.artefact.versions import Versions
 from headstart.artefact.versions import find as find
 from headstart.engines.precision import Outputs
-from headstart.errors import ArtefactError, OptionError
+from headstart.errors import ArtefactError, DecodeError, OptionError
 from headstart.serving.batching import Batcher
 from headstart.serving.logs import LOGGER
 from headstart.serving.settings import Settings
@@ -106,7 +106,26 @@ class Served:
         if isinstance(item, str) and self.model.modality != "text":
             raise OptionError("bytes", "a str, which would be a path on the server", "send the file itself")
         with self._decoding:
+            try:
+                self.check_length(item)
+            except DecodeError as error:
+                return Asked(f"input {number}", {}, error)
             return prepare((number, item), self.model.front_ends, self.model.modality)
+
+    def check_length(self, item: bytes | str) -> None:
+        """Refuse a sound that is too long before it is decoded: a small file can last for hours.
+
+        Raises:
+            DecodeError: It is too long, or no sound.
+        """
+        if self.model.modality != "audio" or not isinstance(item, bytes):
+            return
+        from headstart.audio.decode import Recording, read_bytes
+
+        with Recording(read_bytes(item)) as recording:
+            if not recording.seconds <= self.settings.seconds:
+                expected = f"a sound of at most {self.settings.seconds:g} seconds"
+                raise DecodeError(expected, f"one of {recording.seconds:.0f}", "cut it into parts")
 
     def ask(
         self,

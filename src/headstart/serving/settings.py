@@ -44,6 +44,7 @@ class Settings:
         body: Bytes of a request's body, int. Defaults to 32 MiB.
         items: Items in one request, int. Defaults to 32.
         pixels: Width times height of a picture, int. Defaults to 32 million.
+        seconds: How long a sound may be, float. Defaults to 300.
         deadline: Seconds within which an answer must be there, float. Defaults to 10.
         keep_share: Share of the traffic that is kept for feedback and monitoring, 0 to 1. Defaults to 0.
         keep_days: Days after which kept traffic is deleted, float. Defaults to 30.
@@ -62,6 +63,7 @@ class Settings:
     body: int = 32 * MIB
     items: int = 32
     pixels: int = 32_000_000
+    seconds: float = 300.0
     deadline: float = 10.0
     keep_share: float = 0.0
     keep_days: float = 30.0
