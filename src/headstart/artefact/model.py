@@ -285,8 +285,7 @@ class Model:
             )
             for member in self.members
         }
-        logits = [member.head.logits(features[member.network]) for member in self.members]
-        return self.calibration.answers(combined(logits, self.target, self.combine))
+        return self.answer_rows(features)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as a folder, whole or not at all.
@@ -377,6 +376,18 @@ class Model:
             0
         ]
         return answers
+
+    def answer_rows(self, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
+        """Return the answers about each row for itself.
+
+        Args:
+            features: What each member's network made of the rows, float32 [rows, d] by the network's file.
+
+        Returns:
+            float64 [rows, columns]: probabilities, or numbers.
+        """
+        logits = [member.head.logits(features[member.network]) for member in self.members]
+        return self.calibration.answers(combined(logits, self.target, self.combine))
 
 
 def _readable(item: Asked) -> dict[FrontEnd, Sequence[NDArray[Any]]]:

@@ -73,9 +73,16 @@ def ask(
     items: Iterator[Asked] = iter(
         Pipeline(lambda: enumerate(sources, 1)).map(lambda pair: prepare(pair, fronts, kind, tta=tta))
     )
+    yield from see(items, members, engine)
+
+
+def see(
+    items: Iterator[Asked], members: Sequence[Member], engine: Callable[[Member], AnyEngine]
+) -> Iterator[Asked]:
+    """Yield prepared items with their features by every member, in order; see `ask`."""
     for member in {member.network: member for member in members}.values():
         items = _seen_by(member, engine, items)
-    yield from items
+    return items
 
 
 def _seen_by(

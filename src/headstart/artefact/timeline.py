@@ -1,0 +1,140 @@
+"""What a model hears in a recording, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.artefact.model import Model
+from headstart.artefact.streaming import Asked, Rows, see
+from headstart.audio.decode import Recording, read_bytes
+from headstart.audio.hearing import hear
+from headstart.audio.timeline import Timeline, segments, window_starts
+from headstart.backbones.card import Waves
+from headstart.data.items import Source
+from headstart.errors import OptionError
+from headstart.transfer.calibration import Calibration, Thresholds
+
+_AT_ONCE = 32
+"""Windows that go through the networks as the rows of one item."""
+_MAJORITY = 0.5
+"""A sound is not named below this, even by a model that was never wrong when it was calibrated."""
+
+
+def timeline(model: Model, source: Source) -> Timeline:
+    """Listen to a whole recording of any length; memory stays flat.
+
+    Args:
+        model: A model for sounds, with one label or several.
+        source: A file's Path or name, or its bytes.
+
+    Returns:
+        The Timeline. What the model would abstain from is background.
+
+    Raises:
+        DecodeError: The recording cannot be read.
+        OptionError: The model is none for sounds, or answers with numbers.
+
+    Example:
+        >>> timeline(model, "garden.wav").segments[0].label  # doctest: +SKIP
+        'rooster'
+    """
+    listener = Listener(model)
+    content = read_bytes(source)
+    items = see(listener.windows(content), model.members, model.engine_of)
+    answers = [listener.answers(item, item.features) for item in items]
+    name = "input 1" if isinstance(source, bytes | np.ndarray) else str(source)
+    return listener.timeline(content, np.concatenate(answers), name)
+
+
+class Listener:
+    """How a model listens to windows: `timeline` in its parts, for who asks the networks in another way.
+
+    Args:
+        model: A model for sounds, with one label or several.
+
+    Raises:
+        OptionError: The model is none for sounds, answers with numbers, or its networks hear windows of
+            different kinds.
+
+    Example:
+        >>> listener = Listener(model)  # doctest: +SKIP
+        >>> items = see(listener.windows(content), model.members, model.engine_of)  # doctest: +SKIP
+        >>> answers = [listener.answers(item, item.features) for item in items]  # doctest: +SKIP
+        >>> listener.timeline(content, np.concatenate(answers), "garden.wav")  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model) -> None:
+        spec = model.front_end.preprocess
+        if not isinstance(spec, Waves) or len(model.front_ends) > 1:
+            raise OptionError(
+                "a model that hears windows of sound, all of one kind",
+                f"{model!r} with {len(model.front_ends)} kinds of input",
+                "use a model that was fitted on sounds with one backbone",
+            )
+        self.model = model
+        self.spec = spec
+        self.least = _least(model)
+        self.length = spec.samples(spec.size) / spec.rate
+        self.step = spec.step * spec.hop / spec.rate
+
+    def windows(self, content: bytes | NDArray[np.uint8]) -> Iterator[Asked]:
+        """Yield all windows of a recording, prepared for the networks, some dozens as the rows of one item.
+
+        Args:
+            content: The encoded bytes.
+
+        Raises:
+            DecodeError: The recording cannot be read.
+        """
+        patches = hear(content, self.spec)
+        while rows := list(islice(patches, _AT_ONCE)):
+            yield Asked("", {self.model.front_end: rows})
+
+    def answers(self, item: Asked, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
+        """Return the probabilities of the labels for each window of an item.
+
+        Args:
+            item: One of `windows`.
+            features: What each member's network made of it, float32 [rows, d] by the network's file.
+
+        Returns:
+            float64 [rows, labels].
+        """
+        del item
+        return self.model.answer_rows(features)
+
+    def timeline(
+        self, content: bytes | NDArray[np.uint8], answers: NDArray[np.float64], name: str
+    ) -> Timeline:
+        """Put the answers to all windows of a recording in order.
+
+        Args:
+            content: The encoded bytes.
+            answers: Of all its items one after the other, float64 [windows, labels].
+            name: What the recording is called, str.
+
+        Returns:
+            The Timeline.
+        """
+        with Recording(content) as recording:
+            seconds = recording.seconds
+        starts = window_starts(len(answers), self.step, self.length, seconds)
+        labels, several = self.model.labels, self.model.target == "labels"
+        found = segments(starts, self.length, seconds, answers, labels, self.least, overlapping=several)
+        return Timeline(name, seconds, found, labels, starts, self.length, answers)
+
+
+def _least(model: Model) -> list[float]:
+    """Return the probability from which on each label is named, by the model's calibration."""
+    if isinstance(model.calibration, Thresholds):
+        found = list(model.calibration.thresholds)
+    elif isinstance(model.calibration, Calibration):
+        found = [max(model.calibration.abstention.confidence, _MAJORITY)] * len(model.labels)
+    else:
+        raise OptionError("a model that names what it hears", "one for numbers", "use predict() instead")
+    return [min(max(each, 0.01), 0.99) for each in found]
