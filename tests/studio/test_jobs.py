@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -332,3 +333,25 @@ def test_a_worker_that_has_to_end_gives_its_job_back(tmp_path: Path) -> None:
     finally:
         worker.kill()
         worker.communicate()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+def test_a_job_ends_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    def lives(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
+    store = JobStore(tmp_path)
+    fifo = tmp_path / "model"
+    fifo.mkdir()
+    os.mkfifo(fifo / "artefact.json")  # a model that never opens
+    job = store.submit(SUMMARIZE, {"model": fifo}, {"texts": [("a.txt", b"Hi.")]}, SUMMARIZE.read({}), "ada")
+    worker = start_worker(tmp_path)
+    wait_until(lambda: store.get(job.id).step == "opening the model")
+    (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    assert lives(int(child))
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate()
+    wait_until(lambda: not lives(int(child)), 10)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,22 +72,22 @@ def _watch(store: JobStore, job: Job, line: Sequence[str], minutes: float) -> No
         errors = log.open("wb")
     except FileNotFoundError:  # it was cancelled and removed at this very moment
         return
-    with errors:
-        process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
     begun = time.monotonic()
-    try:
-        while process.poll() is None:
-            time.sleep(_PAUSE)
-            if time.monotonic() - begun > 60 * minutes:
-                store.finish(job.id, f"it took longer than {minutes:g} minutes")
-            if not store.beat(job.id):  # it has ended by itself, or nobody wants it any more
+    # Nothing is written to its input: that it closes is how the process learns that this one has died.
+    with errors, subprocess.Popen(line, stdin=subprocess.PIPE, stdout=errors, stderr=errors) as process:
+        try:
+            while process.poll() is None:
+                time.sleep(_PAUSE)
+                if time.monotonic() - begun > 60 * minutes:
+                    store.finish(job.id, f"it took longer than {minutes:g} minutes")
+                if not store.beat(job.id):  # it has ended by itself, or nobody wants it any more
+                    _stop(process)
+            if process.returncode and store.beat(job.id):
+                store.finish(job.id, _last_line(log, process.returncode))
+        finally:
+            if process.poll() is None:  # the worker itself has to end: another one will do the job
                 _stop(process)
-        if process.returncode and store.beat(job.id):
-            store.finish(job.id, _last_line(log, process.returncode))
-    finally:
-        if process.poll() is None:  # the worker itself has to end: another one will do the job
-            _stop(process)
-            store.release(job.id)
+                store.release(job.id)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -133,8 +134,19 @@ def step_back() -> None:
         os.nice(10)
 
 
+def _end_with_worker() -> None:
+    """End this process when its worker has died: nobody could stop it, and another does the job anew."""
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)  # the worker never writes: this is the end of the pipe
+        os._exit(1)
+
+    threading.Thread(target=wait, name="worker", daemon=True).start()
+
+
 def main() -> None:
-    """Do the job that the command line names: STATE ID."""
+    """Do the job that the command line names: STATE ID; as long as standard input is open."""
+    _end_with_worker()
     tune_process()
     state, name = sys.argv[1:]
     store = JobStore(Path(state))
