@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headstart.artefact import Model as Model
     from headstart.artefact import export as export
     from headstart.artefact import load as load
+    from headstart.estimators import AudioClassifier as AudioClassifier
     from headstart.estimators import ImageClassifier as ImageClassifier
     from headstart.estimators import ImageRegressor as ImageRegressor
     from headstart.estimators import TextClassifier as TextClassifier
@@ -67,6 +68,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "HEAD": ("headstart.training.plan", "HEAD"),
     "Augmentation": ("headstart.images.augmentation", "Augmentation"),
     "ImageClassifier": ("headstart.estimators", "ImageClassifier"),
+    "AudioClassifier": ("headstart.estimators", "AudioClassifier"),
     "TextClassifier": ("headstart.estimators", "TextClassifier"),
     "ImageRegressor": ("headstart.estimators", "ImageRegressor"),
     "NodeClassifier": ("headstart.transfer.graphs.roles", "NodeClassifier"),
@@ -100,6 +102,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
 
 __all__ = [
     "HEAD",
+    "AudioClassifier",
     "Augmentation",
     "ImageClassifier",
     "ImageRegressor",

@@ -182,6 +182,30 @@ class TextClassifier(ImageClassifier):
         return {"email": self.email}
 
 
+class AudioClassifier(ImageClassifier):
+    """A classifier of sounds, as scikit-learn wants one: a list of paths or encoded bytes.
+
+    Args:
+        backbone: What hears the sounds. Defaults to None: "yamnet".
+        head: "linear", "mlp" or "centroid". Defaults to "linear".
+        class_weight: "balanced" weighs rare classes up. Defaults to None.
+        seed: For splits and the MLP, int. Defaults to 0.
+        precision: "bf16", "fp32" or "int8". Defaults to None: the engine's own choice.
+        offline: Whether to stay off the network. Defaults to False.
+
+    Attributes:
+        classes_: The labels, in the order of `predict_proba`'s columns.
+        model_: The fitted `headstart.Model`, with its report.
+
+    Example:
+        >>> from sklearn.base import clone
+        >>> clone(AudioClassifier(head="centroid")).get_params()["head"]
+        'centroid'
+    """
+
+    _modality = "audio"
+
+
 class ImageRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator of a number for each picture, as scikit-learn wants one.
 
