@@ -40,6 +40,8 @@ ROLES = {
 }
 INK, MUTED, LINE, SURFACE = (ROLES[role][0] for role in ("ink", "muted", "line", "surface"))
 ACCENT, SECOND, GOOD, BAD = (ROLES[role][0] for role in ("accent", "second", "good", "bad"))
+FOR_AND_AGAINST = "Orange speaks for the answer, blue against it."
+"""What the colours of marked parts mean, wherever an answer is explained: sentences, places in pictures."""
 
 
 def _variables(theme: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from headstart.errors import DecodeError
+from headstart.pages import FOR_AND_AGAINST, ROLES, style
+from headstart.serving import explaining
 from headstart.serving.batching import Late
 from headstart.serving.explaining import MOST_PASSES, explain
 from headstart.serving.models import Registry, Served
@@ -131,3 +134,21 @@ def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: by
     two = shared_client.post("/v1/models/mood:explain", json={"items": ["a", "b"]})
     assert two.status_code == 400
     assert shared_client.post("/v1/models/patterns:explain", data=b"x").status_code == 422
+
+
+def test_the_colours_mean_the_same_in_pictures_and_in_texts() -> None:
+    def of_marks(selector: str) -> tuple[int, ...]:
+        found = re.search(rf"^{selector} {{[^}}]*var\(--(\w+)\) var\(--part\)", style(), re.MULTILINE)
+        assert found is not None
+        light = ROLES[found[1]][0]
+        return tuple(int(light[place : place + 2], 16) for place in (1, 3, 5))
+
+    assert FOR_AND_AGAINST == "Orange speaks for the answer, blue against it."
+    for red, green, blue in (of_marks("mark"), explaining._FOR):
+        assert red > green > blue
+    for red, green, blue in (of_marks(r"mark\.against"), explaining._AGAINST):
+        assert red < green < blue
+    # The server's own sheet comes after it, and leaves the colours as they are.
+    own = Path(explaining.__file__).parent / "pages" / "static" / "serve.css"
+    backgrounds = re.findall(r"mark[^{}]*{[^}]*background: ([^;}]+)", own.read_text())
+    assert set(backgrounds) == {"none"}

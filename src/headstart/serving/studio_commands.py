@@ -13,7 +13,7 @@ from typing import Any
 
 from headstart.errors import DecodeError
 from headstart.files import write_json, write_text
-from headstart.pages import Markup, Page, fragment, glimpses, paragraph
+from headstart.pages import FOR_AND_AGAINST, Markup, Page, fragment, glimpses, paragraph
 from headstart.serving.explaining import explain
 from headstart.serving.models import Served
 from headstart.serving.settings import Settings
@@ -75,15 +75,15 @@ def explanations_page(told: Sequence[Mapping[str, Any]], out: Path) -> str:
             )
             for each in pictures
         )
-        note = "Orange speaks for the answer, blue against it."
-        page.section("Pictures", glimpses(strip), paragraph(f"{note} {_how(pictures[0])}", quiet=True))
+        note = f"{FOR_AND_AGAINST} {_how(pictures[0])}"
+        page.section("Pictures", glimpses(strip), paragraph(note, quiet=True))
     for each in readable:
         if "parts" in each:
             page.section(
                 str(each["prediction"]["input"]),
                 paragraph(_caption(each["prediction"])),
                 _marked(each["parts"]),
-                paragraph(f"Blue speaks for the answer, orange against it. {_how(each)}", quiet=True),
+                paragraph(f"{FOR_AND_AGAINST} {_how(each)}", quiet=True),
             )
     unread = [fragment("<li>{}: {}</li>", each["input"], each["error"]) for each in told if "error" in each]
     if unread:

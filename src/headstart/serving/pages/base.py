@@ -30,7 +30,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from headstart.errors import DecodeError, HeadstartError, OptionError
 from headstart.files import digest_bytes
 from headstart.modalities import modality
-from headstart.pages import style
+from headstart.pages import FOR_AND_AGAINST, style
 from headstart.serving.people import People
 from headstart.serving.shared import Serving, serving
 
@@ -159,7 +159,8 @@ def _end(response: Response) -> Response:
 def _everywhere() -> dict[str, Any]:
     place = (request.endpoint or "").removeprefix("pages.").split("_")[0]
     here = {"try": "try_it", "card": "try_it"}.get(place, place)
-    return {"version": _VERSION, "person": person(), "csrf": csrf, "here": here}
+    common = {"version": _VERSION, "person": person(), "csrf": csrf, "here": here}
+    return {**common, "for_and_against": FOR_AND_AGAINST}
 
 
 @blueprint.get("/static/look.css")
