@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +24,7 @@ _AT_ONCE = 32
 """Windows that go through the networks as the rows of one item."""
 _MAJORITY = 0.5
 """A sound is not named below this, even by a model that was never wrong when it was calibrated."""
+_DECIBELS = 20 / np.log(10)
 
 
 def timeline(model: Model, source: Source) -> Timeline:
@@ -46,9 +48,22 @@ def timeline(model: Model, source: Source) -> Timeline:
     listener = Listener(model)
     content = read_bytes(source)
     items = see(listener.windows(content), model.members, model.engine_of)
-    answers = [listener.answers(item, item.features) for item in items]
+    heard = [listener.heard(item, item.features) for item in items]
     name = "input 1" if isinstance(source, bytes | np.ndarray) else str(source)
-    return listener.timeline(content, np.concatenate(answers), name)
+    return listener.timeline(content, heard, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What is known of some windows that follow each other.
+
+    Args:
+        probabilities: The labels', float64 [windows, labels].
+        levels: How loud they are, in decibels, float64 [windows].
+    """
+
+    probabilities: NDArray[np.float64]
+    levels: NDArray[np.float64]
 
 
 class Listener:
@@ -64,8 +79,8 @@ class Listener:
     Example:
         >>> listener = Listener(model)  # doctest: +SKIP
         >>> items = see(listener.windows(content), model.members, model.engine_of)  # doctest: +SKIP
-        >>> answers = [listener.answers(item, item.features) for item in items]  # doctest: +SKIP
-        >>> listener.timeline(content, np.concatenate(answers), "garden.wav")  # doctest: +SKIP
+        >>> heard = [listener.heard(item, item.features) for item in items]  # doctest: +SKIP
+        >>> listener.timeline(content, heard, "garden.wav")  # doctest: +SKIP
     """
 
     def __init__(self, model: Model) -> None:
@@ -95,27 +110,23 @@ class Listener:
         while rows := list(islice(patches, _AT_ONCE)):
             yield Asked("", {self.model.front_end: rows})
 
-    def answers(self, item: Asked, features: Mapping[Path, Rows]) -> NDArray[np.float64]:
-        """Return the probabilities of the labels for each window of an item.
+    def heard(self, item: Asked, features: Mapping[Path, Rows]) -> Heard:
+        """Return what is known of the windows of an item.
 
         Args:
             item: One of `windows`.
             features: What each member's network made of it, float32 [rows, d] by the network's file.
-
-        Returns:
-            float64 [rows, labels].
         """
-        del item
-        return self.model.answer_rows(features)
+        patches = np.stack(item.inputs[self.model.front_end])
+        levels = _DECIBELS * patches.max(2).mean(1, dtype=np.float64)
+        return Heard(self.model.answer_rows(features), levels)
 
-    def timeline(
-        self, content: bytes | NDArray[np.uint8], answers: NDArray[np.float64], name: str
-    ) -> Timeline:
-        """Put the answers to all windows of a recording in order.
+    def timeline(self, content: bytes | NDArray[np.uint8], heard: Sequence[Heard], name: str) -> Timeline:
+        """Put what is known of all windows of a recording in order.
 
         Args:
             content: The encoded bytes.
-            answers: Of all its items one after the other, float64 [windows, labels].
+            heard: Of all its items, one after the other.
             name: What the recording is called, str.
 
         Returns:
@@ -123,18 +134,25 @@ class Listener:
         """
         with Recording(content) as recording:
             seconds = recording.seconds
+        answers = np.concatenate([each.probabilities for each in heard])
         starts = window_starts(len(answers), self.step, self.length, seconds)
-        labels, several = self.model.labels, self.model.target == "labels"
-        found = segments(starts, self.length, seconds, answers, labels, self.least, overlapping=several)
-        return Timeline(name, seconds, found, labels, starts, self.length, answers)
+        found = segments(
+            starts,
+            self.length,
+            seconds,
+            answers,
+            self.model.labels,
+            self.least,
+            levels=np.concatenate([each.levels for each in heard]),
+            overlapping=self.model.target == "labels",
+        )
+        return Timeline(name, seconds, found, self.model.labels, starts, self.length, answers)
 
 
 def _least(model: Model) -> list[float]:
     """Return the probability from which on each label is named, by the model's calibration."""
     if isinstance(model.calibration, Thresholds):
-        found = list(model.calibration.thresholds)
-    elif isinstance(model.calibration, Calibration):
-        found = [max(model.calibration.abstention.confidence, _MAJORITY)] * len(model.labels)
-    else:
-        raise OptionError("a model that names what it hears", "one for numbers", "use predict() instead")
-    return [min(max(each, 0.01), 0.99) for each in found]
+        return list(model.calibration.thresholds)
+    if isinstance(model.calibration, Calibration):
+        return [max(model.calibration.abstention.confidence, _MAJORITY)] * len(model.labels)
+    raise OptionError("a model that names what it hears", "one for numbers", "use predict() instead")

@@ -21,7 +21,10 @@ SWITCH = 4.0
 """How much evidence, in log-odds, a segment must have."""
 GAP = 1.0
 """Seconds of background between two sounds of one label that are taken for one."""
-_CERTAIN = 1e-4
+_QUIET_SHARE, _QUIET, _DOUBT = 0.05, 3.0, 3.0
+"""What is less than 3 dB above the quietest twentieth of a recording is likely to be background: so much
+evidence, in log-odds, speaks for that."""
+_CERTAIN = 0.01
 """No window is surer than this: a single one must not outvote all that are around it."""
 
 
@@ -33,7 +36,7 @@ class Segment:
         start: In seconds from the beginning, float.
         end: Likewise.
         label: What it is, str.
-        confidence: The mean of the label's probability over its windows, float.
+        confidence: The label's probability by all of its windows together, float.
     """
 
     start: float
@@ -128,17 +131,18 @@ def segments(
     seconds: float,
     probabilities: Floats,
     labels: Sequence[str],
-    least: float | Sequence[float],
+    least: Sequence[float],
     *,
+    levels: Floats | None = None,
     overlapping: bool = False,
-    switch: float = SWITCH,
-    gap: float = GAP,
 ) -> tuple[Segment, ...]:
     """Find what sounds from when to when: the most probable course of labels and background.
 
-    A window speaks for a label with logit(probability) − logit(least), and for background with 0: below
-    `least` it names nothing. To begin a segment costs `switch`, so that a single unsure window neither makes
-    one nor cuts one in two. Then sounds of one label that are less than `gap` apart are joined.
+    A window, smoothed with its neighbours, speaks for a label with the log-odds of its probability, and for
+    background with 0, or with 3 where it is hardly louder than the quietest parts of the recording. To begin
+    a segment costs 4, so that a single unsure window neither makes one nor cuts one in two; sounds of one
+    label less than a second apart are one. What all windows of a segment say together is its confidence;
+    below `least` it is background after all.
 
     Args:
         starts: When each window begins, in seconds, float64 [windows], ascending.
@@ -146,13 +150,15 @@ def segments(
         seconds: How long the recording is, float.
         probabilities: The answers to the windows, float64 [windows, labels].
         labels: What the columns are called.
-        least: The probability from which on a label is named, float; or one for each label.
+        least: The confidence from which on each label is named, floats.
+        levels: How loud each window is, in decibels, float64 [windows]. Defaults to None: not known.
         overlapping: Whether several labels may sound at once; otherwise one at a time. Defaults to False.
-        switch: Defaults to 4.
-        gap: In seconds, float. Defaults to 1.
 
     Returns:
         The segments, in order of their beginnings.
+
+    Raises:
+        OptionError: The arguments do not fit each other.
 
     References:
         Viterbi, "Error bounds for convolutional codes and an asymptotically optimum decoding algorithm",
@@ -160,28 +166,31 @@ def segments(
 
     Example:
         >>> heard = np.array([[0.1], [0.2], [0.99], [0.97], [0.98], [0.1]])
-        >>> segments(np.arange(6) * 0.5, 1.0, 3.5, heard, ["rooster"], 0.5)
-        (Segment(start=1.25, end=2.75, label='rooster', confidence=0.98),)
+        >>> found = segments(np.arange(6) * 0.5, 1.0, 3.5, heard, ["rooster"], [0.7], overlapping=True)
+        >>> [(each.start, each.end, each.label) for each in found]
+        [(1.25, 2.75, 'rooster')]
     """
-    thresholds = np.broadcast_to(np.asarray(least, np.float64), (len(labels),))
-    if len(starts) != len(probabilities) or not ((thresholds > 0) & (thresholds < 1)).all():
-        raise OptionError(
-            "a start for each window and thresholds between 0 and 1",
-            f"{len(starts)} starts, {len(probabilities)} windows, thresholds {thresholds.tolist()}"[:200],
-            "give what timeline() gives",
-        )
+    if probabilities.shape != (len(starts), len(labels)) or len(least) != len(labels):
+        told = f"{len(starts)} starts, {len(least)} thresholds, probabilities {probabilities.shape}"
+        raise OptionError("a start for each window, a threshold for each label", told, "give what fits")
     if not len(starts):
         return ()
-    evidence = _logit(np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)) - _logit(thresholds)
-    columns = [[k] for k in range(len(labels))] if overlapping else [list(range(len(labels)))]
+    odds = _log_odds(_smoothed(probabilities, overlapping))
+    if overlapping:  # whether a label sounds is a question of its own
+        odds = odds - _log_odds(np.asarray(least, np.float64))
+    if levels is not None:
+        odds = odds - _DOUBT * (levels < np.quantile(levels, _QUIET_SHARE) + _QUIET)[:, None]
+    groups = [[k] for k in range(len(labels))] if overlapping else [list(range(len(labels)))]
     edges = _edges(np.asarray(starts, np.float64), length, seconds)
     found: list[Segment] = []
-    for group in columns:
-        path = _course(evidence[:, group], switch)
-        for label, first, last in _joined(_runs(path), edges, gap):
-            column = group[label]
-            sure = float(probabilities[first:last, column][path[first:last] == label + 1].mean())
-            found.append(Segment(float(edges[first]), float(edges[last]), labels[column], sure))
+    for group in groups:
+        path = _course(odds[:, group])
+        for state, first, last in _joined(_runs(path), edges):
+            column = group[state - 1]
+            said = probabilities[first:last][path[first:last] == state]
+            confidence = float(_pooled(said, overlapping)[column])
+            if confidence >= least[column]:
+                found.append(Segment(float(edges[first]), float(edges[last]), labels[column], confidence))
     return tuple(sorted(found, key=lambda segment: (segment.start, segment.end, segment.label)))
 
 
@@ -203,14 +212,32 @@ def window_starts(count: int, step: float, length: float, seconds: float) -> Flo
     return starts
 
 
-def _logit(probabilities: Floats) -> Floats:
-    return np.log(probabilities / (1 - probabilities))
+def _log_odds(probabilities: Floats) -> Floats:
+    p = np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)
+    odds: Floats = np.log(p / (1 - p))
+    return odds
 
 
-def _course(evidence: Floats, switch: float) -> NDArray[np.int64]:
+def _smoothed(probabilities: Floats, overlapping: bool) -> Floats:
+    """Return each window's answer together with half of what its neighbours say."""
+    around = np.pad(probabilities, ((1, 1), (0, 0)), mode="edge")
+    triples = np.stack([around[1:-1], around[1:-1], around[:-2], around[2:]])
+    return _pooled(triples, overlapping)
+
+
+def _pooled(probabilities: Floats, overlapping: bool) -> Floats:
+    """Return what several answers say together, as for the windows of an item: their logits' mean."""
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    together: Floats = np.exp(np.log(p).mean(0))
+    against = np.exp(np.log1p(-p).mean(0)) if overlapping else together.sum(-1, keepdims=True) - together
+    pooled: Floats = together / (together + against)
+    return pooled
+
+
+def _course(odds: Floats) -> NDArray[np.int64]:
     """Return the best course of states by Viterbi's algorithm: 0 for background, k + 1 for column k."""
-    score = np.pad(evidence, ((0, 0), (1, 0)))
-    entry = np.where(np.arange(score.shape[1]) > 0, switch, 0.0)
+    score = np.pad(odds, ((0, 0), (1, 0)))
+    entry = np.where(np.arange(score.shape[1]) > 0, SWITCH, 0.0)
     came = np.zeros(score.shape, np.int32)
     stay = np.arange(score.shape[1])
     best = score[0] - entry
@@ -235,24 +262,24 @@ def _edges(starts: Floats, length: float, seconds: float) -> Floats:
 
 
 def _runs(path: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Return (column, first window, window after the last) of each run of a label."""
+    """Return (state, first window, window after the last) of each run of a label."""
     runs, first = [], 0
     for state, run in groupby(path.tolist()):
         last = first + sum(1 for _ in run)
         if state:
-            runs.append((state - 1, first, last))
+            runs.append((state, first, last))
         first = last
     return runs
 
 
-def _joined(runs: list[tuple[int, int, int]], edges: Floats, gap: float) -> list[tuple[int, int, int]]:
-    """Join runs of one label with less than `gap` seconds of background between them."""
+def _joined(runs: list[tuple[int, int, int]], edges: Floats) -> list[tuple[int, int, int]]:
+    """Join runs of one label with less than a second of background between them."""
     joined: list[tuple[int, int, int]] = []
-    for label, first, last in runs:
-        if joined and joined[-1][0] == label and edges[first] - edges[joined[-1][2]] < gap:
-            joined[-1] = (label, joined[-1][1], last)
+    for state, first, last in runs:
+        if joined and joined[-1][0] == state and edges[first] - edges[joined[-1][2]] < GAP:
+            joined[-1] = (state, joined[-1][1], last)
         else:
-            joined.append((label, first, last))
+            joined.append((state, first, last))
     return joined
 
 
