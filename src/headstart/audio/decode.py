@@ -77,6 +77,7 @@ class Recording:
         self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
         self.seconds = self._file.frames / self.rate
         self.kind = f"{self._file.format} {self._file.subtype}"
+        self._only: NDArray[np.float32] | None = None
         if not self._file.frames:
             self._file.close()
             raise DecodeError("a sound", "a file without a single sample", "remove it or get it again")
@@ -93,6 +94,9 @@ class Recording:
         Raises:
             DecodeError: It breaks off, or holds samples that are no numbers.
         """
+        if self._only is not None:
+            yield self._only
+            return
         import soundfile
 
         size = max(1, min(_BLOCK * self.rate, _VALUES // self.channels))
@@ -109,6 +113,8 @@ class Recording:
             if not np.isfinite(block).all():
                 raise DecodeError("samples that are numbers", "NaN or infinite ones", _FIX)
             count += len(block)
+            if count == self._file.frames <= size:
+                self._only = block  # most clips are one block: they are decoded once, whatever is asked for
             yield block
         if count < _WHOLE * self._file.frames:
             told = f"one that breaks off after {count / self.rate:.1f} of {self.seconds:.1f} seconds"
@@ -130,6 +136,21 @@ class Recording:
             yield stream.resample_chunk(block.mean(1))
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
 
+    def wave(self, rate: int, seconds: float | None = None) -> Wave:
+        """Return the mean of the channels at some rate, float32 [samples], in one piece; see `blocks`.
+
+        Args:
+            rate: As for `waves`.
+            seconds: How much of it at most, from its beginning, float. Defaults to None: all.
+        """
+        parts: list[Wave] = []
+        most = None if seconds is None else round(seconds * rate)
+        for part in self.waves(rate):
+            parts.append(part)
+            if most is not None and sum(map(len, parts)) >= most:
+                break
+        return np.concatenate(parts)[:most]
+
 
 def decode(
     content: bytes | NDArray[np.uint8], rate: int | None = None, seconds: float | None = None
@@ -147,15 +168,9 @@ def decode(
     Raises:
         DecodeError: It is none, holds no samples, breaks off, or holds samples that are no numbers.
     """
-    parts: list[Wave] = []
     with Recording(content) as recording:
         wanted = rate or recording.rate
-        most = None if seconds is None else round(seconds * wanted)
-        for wave in recording.waves(wanted):
-            parts.append(wave)
-            if most is not None and sum(map(len, parts)) >= most:
-                break
-    return Sound(np.concatenate(parts)[:most], wanted)
+        return Sound(recording.wave(wanted, seconds), wanted)
 
 
 def read_bytes(source: Source) -> bytes | NDArray[np.uint8]:

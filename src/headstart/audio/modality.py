@@ -12,6 +12,7 @@ from PIL import Image
 from headstart.audio.decode import Recording, decode, read_bytes
 from headstart.audio.fingerprint import fingerprint
 from headstart.audio.hearing import heard
+from headstart.audio.measures import measure
 from headstart.audio.mel import log_mel
 from headstart.backbones.card import Spec, Waves
 from headstart.data.facts import Facts
@@ -31,7 +32,7 @@ class AudioModality:
     name = "audio"
     noun = "sounds"
     default_backbone = "yamnet"
-    version = 1
+    version = 2
     near = 10
 
     def read(self, source: Source) -> bytes | NDArray[np.uint8]:
@@ -50,11 +51,12 @@ class AudioModality:
         try:
             with Recording(content) as recording:
                 shape, kind = (round(1000 * recording.seconds), recording.rate), recording.kind
-            printed = fingerprint(decode(content, _FINGERPRINT_RATE, _FINGERPRINTED).wave)
+                measures = measure(recording.blocks(), recording.rate)
+                printed = fingerprint(recording.wave(_FINGERPRINT_RATE, _FINGERPRINTED))
             rows = None if spec is None else list(heard(content, _waves(spec)))
         except DecodeError as error:
             return Facts(digest, error=f"{error.received}; {error.fix}"), None
-        return Facts(digest, printed, shape, kind), rows
+        return Facts(digest, printed, shape, kind, measures=measures), rows
 
     def inputs(self, source: Source, spec: Spec, kernel: str = "pillow") -> list[NDArray[Any]]:
         """Return the network's input rows: log-mel patches, float32 [frames, bands]."""

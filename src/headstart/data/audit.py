@@ -14,6 +14,7 @@ from headstart.data.duplicates import Duplicate, drop_leaks, find_duplicates, la
 from headstart.data.facts import Facts
 from headstart.data.items import SPLITS, Answer, Dataset, Item, Problem, Target, in_words, natural_order
 from headstart.data.phrases import count, some
+from headstart.data.signals import signal_oddities, silent
 from headstart.data.wording import oddities
 from headstart.errors import OptionError
 
@@ -88,6 +89,7 @@ class Audit:
         target: What is known about the items. Defaults to "label".
         parts: The number of readable items in each split about which that is known. Defaults to none.
         numbers: Their numbers, where that is what is known. Defaults to ().
+        measures: What else was measured of the readable items, such as sounds' "level". Defaults to none.
     """
 
     modality: str
@@ -104,6 +106,7 @@ class Audit:
     target: Target = "label"
     parts: dict[str, int] = field(default_factory=dict)
     numbers: tuple[float, ...] = ()
+    measures: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def hurts(self) -> bool:
@@ -141,6 +144,7 @@ class Audit:
                 columns[axis].append(size)
             if axes == ("width", "height"):
                 columns["aspect ratio"].append(shape[0] / max(shape[1], 1))
+        columns |= {name: list(values) for name, values in self.measures.items()}
         return {
             name: dict(zip(_QUANTILES, np.quantile(values, list(_QUANTILES.values())).tolist(), strict=True))
             for name, values in columns.items()
@@ -211,8 +215,10 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         *_unreadable(corrupt, data.problems),
         *_contradictions(conflicts, items),
         *_leaks(pairs, items),
-        *_straddling(items),
-        *_wording(data.modality, [item.name for item in items], [facts[index] for index in good]),
+        *_straddling(items, "split", [item.split for item in items]),
+        *_straddling(items, "fold", [item.fold for item in items]),
+        *_parted(pairs, items),
+        *_oddities(data.modality, [item.name for item in items], [facts[index] for index in good]),
         *_known(data.target, [item.answer for item in items]),
         *_sizes(classes, parts, "class" if data.target == "label" else "label"),
     ]
@@ -231,7 +237,13 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         target=data.target,
         parts=parts,
         numbers=tuple(item.value for item in items if item.value is not None),
+        measures=_measures([facts[index] for index in good]),
     )
+
+
+def _measures(facts: Sequence[Facts]) -> dict[str, tuple[float, ...]]:
+    names = dict.fromkeys(name for fact in facts for name in fact.measures)
+    return {name: tuple(fact.measures[name] for fact in facts if name in fact.measures) for name in names}
 
 
 def _unnamed(count: int) -> tuple[str, ...]:
@@ -325,19 +337,41 @@ def _leaks(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Findin
             yield Finding("note", sentence)
 
 
-def _straddling(items: Sequence[Item]) -> Iterator[Finding]:
+def _straddling(items: Sequence[Item], what: str, places: Sequence[str | None]) -> Iterator[Finding]:
     where: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        if item.group is not None and item.split is not None:
-            where[item.group].add(item.split)
-    torn = natural_order(group for group, splits in where.items() if len(splits) > 1)
+    for item, place in zip(items, places, strict=True):
+        if item.group is not None and place is not None:
+            where[item.group].add(place)
+    torn = natural_order(group for group, places in where.items() if len(places) > 1)
     if torn:
-        yield Finding("hurts", f"{count(len(torn), 'group')} in more than one split: {some(torn)}.")
+        yield Finding("hurts", f"{count(len(torn), 'group')} in more than one {what}: {some(torn)}.")
 
 
-def _wording(modality: str, names: Sequence[str], facts: Sequence[Facts]) -> Iterator[Finding]:
+def _parted(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
+    """Find copies that folds or groups tear apart."""
+    severity: Literal["hurts", "note"]
+    for what, severity, place in (
+        ("fold", "hurts", lambda item: item.fold),
+        ("group", "note", lambda item: item.group),
+    ):
+        torn = [
+            f"{first.name} and {second.name}"
+            for first, second in ((items[pair.first], items[pair.second]) for pair in pairs)
+            if None not in (place(first), place(second)) and place(first) != place(second)
+        ]
+        if torn:
+            pair = count(len(torn), "pair of copies is", "pairs of copies are")
+            yield Finding(severity, f"{pair} in different {what}s: {some(torn)}.")
+
+
+def _oddities(modality: str, names: Sequence[str], facts: Sequence[Facts]) -> Iterator[Finding]:
     if modality == "text":
         yield from (Finding("note", sentence) for sentence in oddities(names, facts))
+    if modality == "audio":
+        if quiet := [name for name, fact in zip(names, facts, strict=True) if silent(fact)]:
+            verb = "holds" if len(quiet) == 1 else "hold"
+            yield Finding("hurts", f"{count(len(quiet), 'sound')} {verb} nothing but silence: {some(quiet)}.")
+        yield from (Finding("note", sentence) for sentence in signal_oddities(names, facts))
 
 
 def _known(target: Target, answers: Sequence[Answer | None]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -17,6 +17,7 @@ class Facts:
         shape: (width, height) of a picture in pixels, tuple of int; () when unknown. Defaults to ().
         kind: What it is by content, str, such as "JPEG". Defaults to "unknown".
         error: Why it cannot be used, str. Defaults to None: it can.
+        measures: What else was measured, name to number; see `audio.measures`. Defaults to none.
     """
 
     digest: str
@@ -24,6 +25,7 @@ class Facts:
     shape: tuple[int, ...] = ()
     kind: str = "unknown"
     error: str | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
