@@ -14,16 +14,19 @@ from headstart.artefact.model import Model
 from headstart.artefact.streaming import Asked, Rows, see
 from headstart.audio.decode import Recording, read_bytes
 from headstart.audio.hearing import hear
-from headstart.audio.timeline import Timeline, segments, window_starts
+from headstart.audio.timeline import Segment, Timeline, segments, window_starts
 from headstart.backbones.card import Waves
 from headstart.data.items import Source
 from headstart.errors import OptionError
 from headstart.transfer.calibration import Calibration, Thresholds
+from headstart.transfer.unlabelled.novelty import Novelty
 
 _AT_ONCE = 32
 """Windows that go through the networks as the rows of one item."""
 _MAJORITY = 0.5
 """A sound is not named below this, even by a model that was never wrong when it was calibrated."""
+_NEW = 0.01
+"""What fewer known sounds than this share are as far from the others as is new, and is not named."""
 _DECIBELS = 20 / np.log(10)
 
 
@@ -60,10 +63,12 @@ class Heard:
     Args:
         probabilities: The labels', float64 [windows, labels].
         levels: How loud they are, in decibels, float64 [windows].
+        embeddings: The first network's features, float16 [windows, d]: 15 MB an hour.
     """
 
     probabilities: NDArray[np.float64]
     levels: NDArray[np.float64]
+    embeddings: NDArray[np.float16]
 
 
 class Listener:
@@ -96,6 +101,7 @@ class Listener:
         self.least = _least(model)
         self.length = spec.samples(spec.size) / spec.rate
         self.step = spec.step * spec.hop / spec.rate
+        self.known = _known(model)
 
     def windows(self, content: bytes | NDArray[np.uint8]) -> Iterator[Asked]:
         """Yield all windows of a recording, prepared for the networks, some dozens as the rows of one item.
@@ -119,7 +125,8 @@ class Listener:
         """
         patches = np.stack(item.inputs[self.model.front_end])
         levels = _DECIBELS * patches.max(2).mean(1, dtype=np.float64)
-        return Heard(self.model.answer_rows(features), levels)
+        embeddings = features[self.model.network].astype(np.float16)
+        return Heard(self.model.answer_rows(features), levels, embeddings)
 
     def timeline(self, content: bytes | NDArray[np.uint8], heard: Sequence[Heard], name: str) -> Timeline:
         """Put what is known of all windows of a recording in order.
@@ -146,7 +153,28 @@ class Listener:
             levels=np.concatenate([each.levels for each in heard]),
             overlapping=self.model.target == "labels",
         )
-        return Timeline(name, seconds, found, self.model.labels, starts, self.length, answers)
+        embeddings = np.concatenate([each.embeddings for each in heard])
+        known = tuple(each for each in found if self._is_known(each, starts, embeddings))
+        return Timeline(name, seconds, known, self.model.labels, starts, self.length, answers)
+
+    def _is_known(
+        self, segment: Segment, starts: NDArray[np.float64], embeddings: NDArray[np.float16]
+    ) -> bool:
+        """Return whether a segment sounds like something that the model was made with."""
+        if self.known is None:
+            return True
+        centres = starts + self.length / 2
+        inside = (centres >= segment.start) & (centres <= segment.end)
+        (share,) = self.known.share_as_far(embeddings[inside].mean(0, dtype=np.float32)[None])
+        return bool(share >= _NEW)
+
+
+def _known(model: Model) -> Novelty | None:
+    """Return what the sounds were like that the model was made with; None where it does not keep them."""
+    kept = None if model.reference is None else model.reference.embeddings
+    if kept is None or not kept.shape[1] or len(kept) * _NEW < 1:
+        return None
+    return Novelty.of(kept.astype(np.float32))
 
 
 def _least(model: Model) -> list[float]:
