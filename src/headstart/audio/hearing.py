@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.audio.decode import Recording, Wave
-from headstart.audio.mel import log_mel
+from headstart.audio.mel import log_mel, whole_patch
 from headstart.backbones.card import Waves
 
 Patch = NDArray[np.float32]
@@ -18,8 +18,8 @@ Patch = NDArray[np.float32]
 def hear(content: bytes | NDArray[np.uint8], spec: Waves) -> Iterator[Patch]:
     """Yield all patches of a sound; the one with number k begins at second k × step × hop / rate.
 
-    The last one ends with the sound, and begins wherever that is; of a sound that is shorter than a patch the
-    rest is filled up with its quietest values.
+    The last one ends with the sound, and begins wherever that is; a sound that is shorter than a patch is
+    filled up.
 
     Args:
         content: The encoded bytes.
@@ -29,7 +29,8 @@ def hear(content: bytes | NDArray[np.uint8], spec: Waves) -> Iterator[Patch]:
         DecodeError: It cannot be read.
     """
     with Recording(content) as recording:
-        yield from cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step)
+        for frames in cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step):
+            yield whole_patch(frames, spec)
 
 
 def heard(content: bytes | NDArray[np.uint8], spec: Waves) -> list[Patch]:
@@ -62,7 +63,7 @@ def spectrogram(waves: Iterable[Wave], spec: Waves) -> Iterator[NDArray[np.float
     """
     pending = np.empty(0, np.float32)
     some = False
-    for wave in waves:
+    for wave in _around(waves, spec) if spec.front == "whisper" else waves:
         pending = np.concatenate([pending, wave])
         if count := spec.frames(len(pending)):
             yield log_mel(pending, spec)
@@ -71,8 +72,19 @@ def spectrogram(waves: Iterable[Wave], spec: Waves) -> Iterator[NDArray[np.float
         yield log_mel(np.pad(pending, (0, spec.window - len(pending))), spec)
 
 
+def _around(waves: Iterable[Wave], spec: Waves) -> Iterator[Wave]:
+    """Yield a wave with its beginning mirrored before it and silence behind, for frames that are centred."""
+    before = True
+    for wave in waves:
+        if before and len(wave):
+            yield wave[spec.window // 2 : 0 : -1]
+            before = False
+        yield wave
+    yield np.zeros(spec.window, np.float32)
+
+
 def cut(spectra: Iterable[NDArray[np.float32]], length: int, step: int) -> Iterator[Patch]:
-    """Yield windows of a spectrogram that comes in parts; see `hear`.
+    """Yield windows of a spectrogram that comes in parts; one that is shorter than a window as it is.
 
     Args:
         spectra: float32 [frames, bands], in order, at least one frame.
@@ -95,8 +107,5 @@ def cut(spectra: Iterable[NDArray[np.float32]], length: int, step: int) -> Itera
         held, start, end = held[gone:], start - gone, end - gone
     if held is None:
         return
-    if len(held) < length:
-        fill = np.broadcast_to(held.min(0), (length - len(held), held.shape[1]))
-        yield np.concatenate([held, fill])
-    elif end < len(held):
+    if end < len(held):
         yield held[-length:]

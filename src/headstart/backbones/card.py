@@ -11,6 +11,7 @@ from headstart.errors import BackboneError
 Resize = Literal["crop", "squash"]
 Interpolation = Literal["bilinear", "bicubic"]
 Channels = Literal["RGB", "BGR"]
+Front = Literal["yamnet", "ast", "whisper", "wave"]
 _OTHER = "choose another one: headstart backbones list"
 
 
@@ -154,9 +155,11 @@ class Verbatim:
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """How a sound becomes the log-mel patches that a network expects; the defaults are those of YAMNet.
+    """How a sound becomes the patches that a network expects; the defaults are those of YAMNet.
 
     Args:
+        front: What a frame is: the logarithm of mel bands as "yamnet", "ast" or "whisper" compute it, or for
+            "wave" a sample itself; see `audio.mel`. Defaults to "yamnet".
         size: Frames in a patch, int. Defaults to 96, 0.96 seconds.
         step: Frames from patch to patch, int. Defaults to 48.
         rate: Samples a second, int, in Hz. Defaults to 16000.
@@ -179,6 +182,7 @@ class Waves:
         0.975
     """
 
+    front: Front = "yamnet"
     size: int = 96
     step: int = 48
     rate: int = 16_000
@@ -194,6 +198,7 @@ class Waves:
 
     def __post_init__(self) -> None:
         counts = (self.size, self.step, self.rate, self.window, self.hop, self.bands, self.rows)
+        _check(f"a front of {get_args(Front)}", self.front in get_args(Front), self.front)
         _check("sizes of at least 1", min(counts) >= 1, counts)
         _check("a transform of at least a window", self.fft >= self.window, self.fft)
         _check("bands below half the rate", 0 <= self.lowest < self.highest <= self.rate / 2, self.highest)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from headstart.backbones import hub_texts, tensors
+from headstart.backbones import hub_sounds, hub_texts, tensors
 from headstart.backbones.backbone import AveragePool, Backbone, ClassToken, count_and_digest
 from headstart.backbones.card import Card, Interpolation, Preprocess
 from headstart.errors import BackboneError, missing_extra
@@ -70,7 +70,7 @@ def folder(name: str, *, offline: bool = False) -> Path:
 
 
 def load(name: str, *, offline: bool = False) -> Backbone:
-    """Load an image model or a text encoder of transformers as ordered blocks.
+    """Load an image model, or an encoder of texts or sounds, of transformers as ordered blocks.
 
     Args:
         name: "owner/model" on the hub, or the path of a folder in the hub's format, str.
@@ -92,10 +92,13 @@ def load(name: str, *, offline: bool = False) -> Backbone:
     kind = str(config.get("model_type"))
     if kind in hub_texts.KINDS:
         return hub_texts.build(name, where, config, _model(transformers, kind, config, where))
+    if kind in hub_sounds.KINDS:
+        settings = _json(where / "preprocessor_config.json")
+        return hub_sounds.build(name, config, settings, _model(transformers, kind, config, where))
     if kind not in _FAMILIES:
         raise BackboneError(
-            f"an image model of one of the families {', '.join(_FAMILIES)}, "
-            f"or a text encoder of {', '.join(hub_texts.KINDS)}",
+            f"an image model of one of the families {', '.join(_FAMILIES)}, a text encoder of "
+            f"{', '.join(hub_texts.KINDS)}, or a sound encoder of {', '.join(hub_sounds.KINDS)}",
             f"'hf:{name}', a {kind!r}",
             "choose another model",
         )
@@ -194,7 +197,7 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
         loader = transformers.AutoModel
         if kind in ("vit", "bert", "roberta", "xlm-roberta", "mpnet"):
             options["add_pooling_layer"] = False
-        if kind in hub_texts.KINDS:
+        if kind in (*hub_texts.KINDS, *hub_sounds.KINDS):
             options["attn_implementation"] = "eager"  # takes the mask that our blocks hand on
     from safetensors import SafetensorError
 
@@ -203,8 +206,9 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
             model, loading = loader.from_pretrained(where, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise tensors.unreadable(where, error) from error
-    if loading["missing_keys"]:  # transformers would go on with random numbers
-        raise tensors.unreadable(where, f"no weights for {', '.join(sorted(loading['missing_keys'])[:3])}")
+    missing = sorted(set(loading["missing_keys"]) - hub_sounds.ABSENT)
+    if missing:  # transformers would go on with random numbers
+        raise tensors.unreadable(where, f"no weights for {', '.join(missing[:3])}")
     return cast(nn.Module, model.eval())
 
 
