@@ -235,8 +235,9 @@ def test_threads_and_stores_write_side_by_side(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="an order"):
         store.queue("pets", "alphabetical")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="number 99"):
-        store.correct("pets", 99, "dog", "ada")
+    for number in (99, -1, 10**30):
+        with pytest.raises(OptionError, match=f"number {number}"):
+            store.correct("pets", number, "dog", "ada")
     for answer, reviewer in (("", "ada"), ("dog", "")):
         with pytest.raises(OptionError, match="who gives it"):
             store.correct("pets", b"a", answer, reviewer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,21 @@ def test_what_is_no_key_is_none(guess: str) -> None:
     keys = Keys(Path("nowhere"))
     keys._known = {"a": {"sha256": "0" * 64}}
     assert keys.check(guess) is None
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "k" * 61, "<b>"])
+def test_a_key_has_a_name_that_can_be_shown(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="a name of letters"):
+        Keys(tmp_path).add(name)
+    assert Keys(tmp_path).add("front camera").startswith("hs_")
+
+
+def test_all_processes_read_the_same_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(secret, [tmp_path] * 64))
+    assert len(found) == 1
+    assert len(found.pop()) == 32
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
 
 
 def test_a_damaged_file_of_keys_lets_nobody_in(closed: tuple[FlaskClient, Keys]) -> None:

@@ -135,6 +135,12 @@ def test_what_is_not_http_is_answered_with_json_or_not_at_all(server: Server) ->
         b"GET /healthz HTTP/1.1\r\nbad header\r\n\r\n",
         b"POST /v1/models/mood:predict HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        *(
+            b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + chunks
+            for path in (b"/v1/models/patterns:predict", b"/v2/models/patterns/infer", b"/login")
+            for chunks in (b"ZZ\r\nabc", b"-5\r\nabc\r\n0\r\n\r\n", b"3\r\nabcXX\r\n0\r\n\r\n", b"\r\n")
+        ),
     ):
         with socket.create_connection((host, int(port)), timeout=5) as connection:
             connection.sendall(sent)
@@ -181,10 +187,18 @@ def test_two_servers_do_not_share_a_state_folder(server: Server, mood: Path) -> 
 
 def test_mistakes_are_told_before_anything_starts(server: Server, mood: Path, tmp_path: Path) -> None:
     port = server.url.rsplit(":", 1)[1]
+    twin = shutil.copytree(mood, tmp_path / "other" / mood.name)
     for arguments, said in (
         ([str(mood), "--port", port], "an address to listen at"),
         ([str(tmp_path / "nothing"), "--port", str(free_port())], "which holds none"),
         ([str(mood), "--port", "99999"], "an address to listen at"),
+        (
+            [str(mood), str(twin)],
+            "models of different names",
+        ),
+        ([str(mood), "--socket", str(tmp_path / "nowhere" / "socket")], "a place for a socket"),
+        ([str(mood), "--queue", "0"], "--queue"),
+        ([str(mood), "--deadline", "0"], "--deadline"),
         (["reload"], "no server runs"),
     ):
         command = [*COMMAND, *arguments]
@@ -193,6 +207,46 @@ def test_mistakes_are_told_before_anything_starts(server: Server, mood: Path, tm
         assert done.returncode == 2, (arguments, done.stderr)
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_socket_is_not_taken_from_another_server(mood: Path, tmp_path: Path) -> None:
+    place = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(place))
+        other.listen()
+        command = [*COMMAND, str(mood), "--socket", str(place), "--state", str(tmp_path / "state")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "a socket that nobody listens at" in done.stderr
+    assert place.is_socket()
+
+
+def test_a_model_that_vanishes_does_not_end_those_that_answer(
+    patterns: Path, mood: Path, picture: bytes, tmp_path: Path
+) -> None:
+    gone = shutil.copytree(mood, tmp_path / "gone.headstart")
+    with run_server(tmp_path / "state", patterns, gone, options=("--workers", "2")) as server:
+        server.wait(lambda: len(server.workers()) == 2)
+        gone.rename(tmp_path / "elsewhere")
+        victim, survivor = server.workers()
+        os.kill(victim, signal.SIGKILL)
+        server.wait(lambda: server.log.read_text().count("which holds none") >= 2)
+        assert survivor in server.workers()
+        assert server.predict("patterns", picture)["predictions"][0]["label"] == "along"
+        assert server.predict("gone", b"What a day!", "text/plain")["model"] == "gone"
+        (tmp_path / "elsewhere").rename(gone)
+        told = server.log.read_text().count("which holds none")
+        server.wait(lambda: len(server.workers()) == 2 and victim not in server.workers())
+        time.sleep(2)
+        assert server.log.read_text().count("which holds none") <= told + 1
+
+
+def test_counting_takes_no_disk(server: Server) -> None:
+    server.get("/v1/models")
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in server.workers())
+    mapped = {line.split()[-1] for line in maps.splitlines() if line.endswith(".db")}
+    assert mapped
+    assert all(Path(each).is_relative_to("/dev/shm") for each in mapped)
 
 
 def test_a_model_that_answers_differently_is_not_served(mood: Path, tmp_path: Path) -> None:

@@ -41,15 +41,21 @@ def run(
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes. Default: one for each core.", min=1)] = None,
     state: StateOption = None,
-    deadline: Annotated[float, typer.Option(help="Seconds within which an answer must be there.")] = 10.0,
-    queue: Annotated[int, typer.Option(help="Items that may wait in a worker before it says: later.")] = 32,
-    max_body: Annotated[int, typer.Option(help="MiB of a request's body.")] = 32,
-    max_pixels: Annotated[float, typer.Option(help="Megapixels of a picture.")] = 32.0,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds within which an answer must be there.", min=0.1)
+    ] = 10.0,
+    queue: Annotated[
+        int, typer.Option(help="Items that may wait in a worker before it says: later.", min=1)
+    ] = 32,
+    max_body: Annotated[int, typer.Option(help="MiB of a request's body.", min=1)] = 32,
+    max_pixels: Annotated[float, typer.Option(help="Megapixels of a picture.", min=0.01)] = 32.0,
     max_seconds: Annotated[float, typer.Option(help="Seconds of a sound.")] = 300.0,
     keep_traffic: Annotated[
         float, typer.Option(help="Share of the traffic to keep for review and monitoring.", min=0, max=1)
     ] = 0.0,
-    keep_days: Annotated[float, typer.Option(help="Days after which kept traffic is deleted.")] = 30.0,
+    keep_days: Annotated[
+        float, typer.Option(help="Days after which kept traffic is deleted.", min=0.01)
+    ] = 30.0,
 ) -> int:
     """Answer over HTTP about pictures, texts or sounds, as many models at once as you like."""
     from headstart.serving.security import Keys

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -18,6 +19,7 @@ def register(app: Flask) -> None:
     """Make an application answer every error as JSON."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(HeadstartError, _ours)
+    app.register_error_handler(ParseException, _not_http)
 
 
 def body(code: str, message: str) -> dict[str, Any]:
@@ -52,6 +54,13 @@ def _ours(error: HeadstartError) -> Response:
         raise error
     answer = jsonify(body("unreadable" if status == 422 else "bad_request", str(error)))
     answer.status_code = status
+    return answer
+
+
+def _not_http(error: ParseException) -> Response:
+    """Answer a body whose chunks are none, which shows only when it is read."""
+    answer = jsonify(body("bad_request", f"the body is not HTTP: {error}"))
+    answer.status_code = 400
     return answer
 
 

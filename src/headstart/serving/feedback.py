@@ -337,8 +337,10 @@ class FeedbackStore:
 
     def _waiting(self, model: str, item: int) -> tuple[str, bytes]:
         query = "SELECT digest, content FROM traffic WHERE model = ? AND id = ? AND content IS NOT NULL"
-        with self._open() as connection:
-            found = connection.execute(query, (model, item)).fetchone()
+        found = None
+        if item.bit_length() < 64:  # no number in the file is larger
+            with self._open() as connection:
+                found = connection.execute(query, (model, item)).fetchone()
         if found is None:
             fix = "take its number from the queue; traffic is forgotten after some days"
             raise OptionError(f"an item of {model!r} whose content was kept", f"number {item}", fix)

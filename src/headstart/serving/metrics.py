@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -29,6 +30,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        _make_folder()
         registry = CollectorRegistry()
         self._registry = registry
         self._requests = Counter(
@@ -111,9 +113,16 @@ class Metrics:
         """Return everything in Prometheus's text format."""
         if METRICS_FOLDER not in os.environ:
             return generate_latest(self._registry)
+        _make_folder()
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _make_folder() -> None:
+    """Make the folder anew where it is gone: systemd clears memory when the last session of a user ends."""
+    if METRICS_FOLDER in os.environ:
+        Path(os.environ[METRICS_FOLDER]).mkdir(mode=0o700, exist_ok=True)
 
 
 def _said(prediction: Prediction) -> Sequence[str]:

@@ -321,10 +321,7 @@ class Registry:
             OptionError: Two models have one name.
         """
         with self._loading:
-            found = [find(path) for path in self.settings.models]
-            if len({each.name for each in found}) < len(found):
-                names = ", ".join(each.name for each in found)
-                raise OptionError("models of different names", names, "rename one of the folders")
+            found = find_all(self.settings.models)
             kept = {key: each for key, each in self._served.items() if _unchanged(each, found)}
             answering = [self._first_usable(each, kept) for each in found]
             fresh = [each for each in answering if each not in kept.values()]
@@ -366,6 +363,23 @@ class Registry:
             kept |= {key: served[key] for key in its if key not in others[:-_LOADED]}
         self._served = kept
         gc.collect()  # a network and its thread hold each other
+
+
+def find_all(paths: Sequence[Path]) -> list[Versions]:
+    """Return what there is of some models.
+
+    Args:
+        paths: Saved models, or folders of versions; see `find`.
+
+    Raises:
+        ArtefactError: There is no model at one of the places.
+        OptionError: Two models have one name.
+    """
+    found = [find(path) for path in paths]
+    if len({each.name for each in found}) < len(found):
+        names = ", ".join(each.name for each in found)
+        raise OptionError("models of different names", names, "rename one of the folders")
+    return found
 
 
 def _unchanged(served: Served, found: Sequence[Versions]) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import os
+import re
 import secrets
+import tempfile
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +17,12 @@ from pathlib import Path
 from flask import Request, Response
 
 from headstart.errors import OptionError, StorageError
-from headstart.files import write_json
+from headstart.files import storage_errors, write_json
 from headstart.serving.settings import make_state
 
 KEYS = "keys.json"
 SECRET = "secret"
+_NAME = re.compile(r"[\w.@+-][\w .@+-]{0,59}")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -65,15 +70,18 @@ class Keys:
         """Make a key.
 
         Args:
-            name: What for, str.
+            name: What for, 1 to 60 letters, digits, blanks and . _ @ + -, str.
 
         Returns:
             The key, which cannot be shown again.
 
         Raises:
-            OptionError: There is one of this name.
+            OptionError: There is one of this name, or it is no name.
             StorageError: It cannot be written.
         """
+        if not _NAME.fullmatch(name):
+            wanted = "a name of letters, digits, blanks and . _ @ + -"
+            raise OptionError(wanted, repr(name[:60]), "choose another")
         known = self._read()
         if name in known:
             raise OptionError("the name of a new key", f"{name!r}, which exists", "remove it first")
@@ -145,12 +153,13 @@ def secret(state: Path) -> bytes:
         state: The state folder.
     """
     path = make_state(state) / SECRET
-    try:
-        with path.open("xb") as file:
-            path.chmod(0o600)
+    if not path.is_file():
+        # Workers come here at the same moment: all must read the same, and none half of it.
+        with storage_errors(path), tempfile.NamedTemporaryFile(dir=path.parent) as file:
             file.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)
     return path.read_bytes()
 
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +25,9 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from headstart.errors import HeadstartError, OptionError
+from headstart.files import digest_bytes
 from headstart.serving import logs
-from headstart.serving.models import find
+from headstart.serving.models import find_all
 from headstart.serving.running import Running, announced
 from headstart.serving.settings import METRICS_FOLDER, MIB, Settings, make_state
 
@@ -36,6 +38,9 @@ _KEEPALIVE = 75
 _GRACE = 30
 _ROOM = 1024 * MIB
 """What a worker may grow by before another takes its place."""
+_MEMORY = Path("/dev/shm")
+_AGAIN_AFTER = 1.0
+"""Seconds before a worker that could not start is followed by the next."""
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8080, unix: Path | None = None) -> None:
@@ -49,15 +54,17 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 8080, unix
 
     Raises:
         ArtefactError: There is no model at one of the places.
-        OptionError: The address is in use.
+        OptionError: The address is in use, or two models have one name.
         StorageError: Another server runs on the state folder, or it cannot be made.
     """
-    names = {find(path).name: str(path.absolute()) for path in settings.models}
+    found = find_all(settings.models)
+    names = {each.name: str(path.absolute()) for each, path in zip(found, settings.models, strict=True)}
     bind, address = (f"unix:{unix}",) * 2 if unix else (f"{host}:{port}", f"http://{host}:{port}")
     if unix is None:
         _check_free(host, port)
-    with announced(settings.state, Running(os.getpid(), address, names)):
-        os.environ[METRICS_FOLDER] = str(_fresh(make_state(settings.state) / "metrics"))
+    else:
+        _check_socket(unix)
+    with announced(settings.state, Running(os.getpid(), address, names)), _counting(settings.state):
         _Server(settings, bind).run()
 
 
@@ -80,7 +87,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "timeout": 60,
             "graceful_timeout": _GRACE,
             "control_socket_disable": True,
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,
+            "worker_tmp_dir": str(_MEMORY) if _MEMORY.is_dir() else None,
             "forwarded_allow_ips": "*" if self._bind.startswith("unix:") else "127.0.0.1,::1",
             "child_exit": _forget,
             "proc_name": "headstart",
@@ -113,6 +120,17 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
     def handle_hup(self) -> None:
         self.kill_workers(signal.SIGHUP)
+
+    def spawn_worker(self) -> Any:
+        """Start a worker; one that takes another's place and cannot start does not end those that answer."""
+        try:
+            return super().spawn_worker()
+        except SystemExit as end:  # in the worker's process
+            failed = end.code in (self.APP_LOAD_ERROR, self.WORKER_BOOT_ERROR)
+            if failed and self.worker_age > self.num_workers:
+                time.sleep(_AGAIN_AFTER)
+                raise SystemExit(1) from end
+            raise
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -220,6 +238,25 @@ def _forget(_server: Any, worker: Any) -> None:
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
+@contextlib.contextmanager
+def _counting(state: Path) -> Iterator[None]:
+    """Let the workers count in files in memory, as long as the server runs.
+
+    They are mapped: on a disk that is full, writing to one of them would end the process (SIGBUS).
+    """
+    master = os.getpid()
+    try:
+        folder = _fresh(_MEMORY / f"headstart-{digest_bytes(str(state.resolve()).encode())[:16]}")
+    except OSError:  # there is no such place, or it is somebody else's
+        folder = _fresh(make_state(state) / "metrics")
+    os.environ[METRICS_FOLDER] = str(folder)
+    try:
+        yield
+    finally:
+        if os.getpid() == master:  # workers leave through here, too
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _fresh(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -244,3 +281,19 @@ def _check_free(host: str, port: int) -> None:
         except (OSError, OverflowError) as error:
             fix = "name another port (--port), or stop what listens there"
             raise OptionError("an address to listen at", f"{host}:{port} ({error})", fix) from error
+
+
+def _check_socket(path: Path) -> None:
+    """Refuse a socket that somebody listens at: Gunicorn would take it away from them."""
+    fix = "name another place (--socket) in a folder that exists, or stop what listens there"
+    if not path.parent.is_dir() or (path.exists() and not path.is_socket()):
+        raise OptionError("a place for a socket", str(path), fix)
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):  # there is none, or one that is left over
+            return
+        except OSError as error:
+            raise OptionError("a socket to listen at", f"{path} ({error})", fix) from error
+    raise OptionError("a socket that nobody listens at", str(path), fix)
