@@ -14,10 +14,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from headstart.data.audit import Audit
-    from headstart.data.items import Dataset
+    from headstart.data.audit_html import Gallery
+    from headstart.data.items import Dataset, Source
 
 EXAMPLE = "Example: headstart inspect photos/ --html photos.html"
 _LISTED = 12
+_PORTRAITS = 6
+"""Sounds without a class that are drawn."""
+_MOST_PORTRAITS, _MOST_MEANS = 20, 50
+_AVERAGED = 100
+"""Sounds of a class that are averaged."""
+_PORTRAIT = (
+    "From above: the wave; mel spectrograms of the sound, of its harmonic part (steady in time: tones) and "
+    "of its percussive part (steady over frequencies: clicks, noise); how much of each of the twelve notes."
+)
+_MEAN = (
+    "Mel spectrograms, averaged over sounds of a class that are brought to one level and laid on each other "
+    "at their loudest moment; low notes are below. Classes that look alike here are told apart otherwise."
+)
 
 
 def run(
@@ -175,4 +189,36 @@ def _write_page(found: Audit, dataset: Dataset, path: Path, sheet: _Sheet | None
     glimpse = glimpses(dataset)
     shown = {name: each for name in pictured(found) if (each := glimpse(name)) is not None}
     title = dataset.root.name if dataset.root else "Data set"
-    write_text(path, audit_html(found, shown, title, _jpeg(sheet) if sheet else None))
+    galleries = _sound_galleries(found, dataset) if dataset.modality == "audio" else ()
+    write_text(path, audit_html(found, shown, title, _jpeg(sheet) if sheet else None, galleries))
+
+
+def _sound_galleries(found: Audit, dataset: Dataset) -> tuple[Gallery, ...]:
+    """Draw what sounds look like: an example of each class, and the mean of each class."""
+    from headstart.audio.decode import read_bytes
+    from headstart.audio.portraits import mean_pictures, portrait
+    from headstart.data.audit_html import Gallery
+    from headstart.progress import track
+
+    bad = {problem.name for problem in found.corrupt}
+    good = [item for item in dataset if item.name not in bad]
+    sources = {item.name: item.source for item in good}
+    if not good:
+        return ()
+    # Without classes, a few sounds from all over.
+    examples = found.examples or {"": tuple(item.name for item in good[:: -(-len(good) // _PORTRAITS)])}
+    chosen = [(label, name) for label, names in examples.items() for name in names[: 1 if label else None]]
+    drawn = tuple(
+        (f"{label}: {name}" if label else name, portrait(read_bytes(sources[name])))
+        for label, name in track(chosen[:_MOST_PORTRAITS], "drawing sounds")
+    )
+    galleries = (Gallery("Examples, heard and seen", _PORTRAIT, drawn),)
+    if not found.classes:
+        return galleries
+    members: dict[str, list[Source]] = {label: [] for label in list(found.classes)[:_MOST_MEANS]}
+    for item in good:
+        for tag in item.tags:
+            if len(members.get(tag, (None,) * _AVERAGED)) < _AVERAGED:
+                members[tag].append(item.source)
+    picture = mean_pictures({label: map(read_bytes, sources) for label, sources in members.items()})
+    return (*galleries, Gallery("The mean of each class", _MEAN, (("", picture),)))

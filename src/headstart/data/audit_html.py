@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -17,6 +18,20 @@ _MOST_CLASSES_WITH_PICTURES = 40
 _MOST_PAIRS_WITH_PICTURES = 24
 _MOST_ROWS = 500
 _COLOURS = {"train": pages.ACCENT, "val": pages.SECOND, "test": pages.GOOD, UNDECIDED: pages.MUTED}
+
+
+class Gallery(NamedTuple):
+    """Large pictures in a section of their own.
+
+    Args:
+        heading: Of the section, str.
+        words: What the pictures show, str.
+        pictures: What each is called, str, and the picture, a JPEG; an empty name is left out.
+    """
+
+    heading: str
+    words: str
+    pictures: tuple[tuple[str, bytes], ...]
 
 
 def pictured(audit: Audit) -> tuple[str, ...]:
@@ -40,6 +55,7 @@ def audit_html(
     glimpses: Mapping[str, pages.Glimpse],
     title: str = "Data set",
     augmented: tuple[bytes, str] | None = None,
+    galleries: Sequence[Gallery] = (),
 ) -> str:
     """Draw the audit as an accessible page that needs nothing but itself.
 
@@ -49,6 +65,7 @@ def audit_html(
             shown, and a missing one leaves an empty frame. {} shows none at all.
         title: What the page is called, str. Defaults to "Data set".
         augmented: A contact sheet of distorted pictures, JPEG, and what it shows, str. Defaults to None.
+        galleries: Large pictures, behind the examples. Defaults to none.
 
     Returns:
         The page, one str of HTML.
@@ -86,6 +103,8 @@ def audit_html(
         page.section("Sizes", *_shapes(audit))
     if glimpses and audit.examples:
         page.section("Examples", *_examples(audit, glimpses))
+    for gallery in galleries:
+        page.section(gallery.heading, gallery.words, *_gallery(gallery))
     if augmented:
         page.section("Augmentation", augmented[1], pages.sheet(*augmented))
     for heading, copies in (
@@ -192,7 +211,9 @@ def _shapes(audit: Audit) -> list[Markup]:
     if "width" not in quantiles:
         axis = "words" if "words" in quantiles else next(iter(quantiles))
         place = list(quantiles).index(axis)
-        sizes = [shape[place] for shape in audit.shapes]
+        sizes = [float(shape[place]) for shape in audit.shapes]
+        if axis == "milliseconds":
+            return [_histogram([size / 1000 for size in sizes], "seconds", numbers), *_levels(audit)]
         return [_histogram(sizes, axis, numbers)]
     pairs = np.array([shape for shape in audit.shapes if len(shape) == 2], float)
     ratios = (pairs[:, 0] / np.maximum(pairs[:, 1], 1)).tolist()
@@ -201,6 +222,18 @@ def _shapes(audit: Audit) -> list[Markup]:
             _scatter(pairs, numbers), _histogram(ratios, "aspect ratio (width / height)", numbers)
         )
     ]
+
+
+def _levels(audit: Audit) -> list[Markup]:
+    """Draw how loud and how silent recordings are, beside each other."""
+    shown = (("level", "level in dB of full scale"), ("silent", "share of time that is silent"))
+    charts = []
+    for name, what in shown:
+        if values := audit.measures.get(name):
+            row = [float(value) for value in np.quantile(values, [0, 0.25, 0.5, 0.75, 1])]
+            numbers = pages.table(["least", "25%", "median", "75%", "most"], [row])
+            charts.append(_histogram(values, what, numbers))
+    return [pages.side_by_side(*charts)] if charts else []
 
 
 def _scatter(pairs: np.ndarray, numbers: Markup) -> Markup:
@@ -236,6 +269,15 @@ def _examples(audit: Audit, glimpses: Mapping[str, pages.Glimpse]) -> list[Marku
         parts += [pages.fragment("<h3>{}</h3>", label), pages.glimpses(items)]
     if len(audit.examples) > len(shown):
         parts.append(pages.paragraph(f"{len(audit.examples) - len(shown):,} more classes.", quiet=True))
+    return parts
+
+
+def _gallery(gallery: Gallery) -> list[Markup]:
+    parts = []
+    for name, picture in gallery.pictures:
+        if name:
+            parts.append(pages.fragment("<h3>{}</h3>", name))
+        parts.append(pages.sheet(picture, f"{gallery.heading}: {name}" if name else gallery.heading))
     return parts
 
 
