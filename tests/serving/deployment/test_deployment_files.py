@@ -58,7 +58,10 @@ def test_everything_a_server_needs_is_written(site: Path, patterns: Path) -> Non
         "ExecReload=/bin/kill -HUP",
     ):
         assert wanted in unit
-    assert patterns.name in (site / "Dockerfile").read_text()
+    image = (site / "Dockerfile").read_text()
+    assert patterns.name in image
+    copied = [word for line in image.splitlines() if line.startswith("COPY ") for word in line.split()[1:-1]]
+    assert copied == ["README.md", "*.whl", "models"]  # no private key
 
 
 @needs_openssl
@@ -81,6 +84,20 @@ def test_written_again_the_certificate_stays_and_models_are_brought_up_to_date(
     assert (site / "models" / mood.name / "artefact.json").is_file()
     write(Deployment("other.example.org", str(site)), (), site)
     assert (site / "tls" / "key.pem").read_bytes() != before
+
+
+@needs_openssl
+def test_written_again_a_model_that_has_learned_there_stays(site: Path, patterns: Path) -> None:
+    place = site / "models" / patterns.name
+    place.rename(site / "first")
+    place.mkdir()
+    (site / "first").rename(place / "1.headstart")
+    shutil.copytree(place / "1.headstart", place / "2.headstart")
+    with pytest.raises(OptionError, match="without 2"):
+        write(Deployment("models.example.org", str(site)), (patterns,), site)
+    assert (place / "2.headstart" / "artefact.json").is_file()
+    write(Deployment("models.example.org", str(site)), (place,), site)
+    assert (place / "2.headstart" / "artefact.json").is_file()
 
 
 @needs_openssl
@@ -182,6 +199,8 @@ def test_the_check_tells_a_moved_folder_and_another_domain(site: Path, tmp_path:
     value = json.loads((site / "deploy.json").read_text())
     (site / "deploy.json").write_text(json.dumps({**value, "domain": "b.example.org"}))
     assert "not for b.example.org" in {f.about: f for f in check(site)}["certificate"].words
+    (site / "deploy.json").write_text(json.dumps({**value, "to": "/home/ada/site"}))
+    assert "may not look" in {f.about: f for f in check(site)}["folder"].words
     for damaged in ("[]", "{", "{}"):
         (site / "deploy.json").write_text(damaged)
         with pytest.raises(OptionError, match=r"deploy\.json"):

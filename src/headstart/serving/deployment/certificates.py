@@ -113,6 +113,6 @@ def _openssl(*arguments: str) -> str:
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason"]
-        fix = "make them again: headstart deploy"
+        fix = "remove both, and make them again: headstart deploy"
         raise OptionError("a certificate and its key in PEM files", said[0][:200], fix)
     return done.stdout

@@ -22,6 +22,8 @@ from headstart.serving.models import find
 _SOON = 21
 """Days before a certificate ends in which somebody should be told."""
 _PRIVILEGED = 1024
+_HOMES = ("/home", "/root", "/run/user")
+"""What ProtectHome= in the units hides from the services."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,11 @@ def check(folder: Path) -> list[Finding]:
 
 
 def _place(deployment: Deployment, folder: Path) -> Iterator[Finding]:
-    if Path(deployment.to) == folder.resolve():
+    homes = [home for home in _HOMES if Path(deployment.to).is_relative_to(home)]
+    if homes:
+        words = f"lies in {homes[0]}, where services may not look: write again with --to /srv/headstart"
+        yield Finding("folder", False, words)
+    elif Path(deployment.to) == folder.resolve():
         yield Finding("folder", True, f"lies at {deployment.to}, as it was written for")
     else:
         words = f"was written for {deployment.to}: copy it there, or write again with --to {folder.resolve()}"
@@ -109,13 +115,15 @@ def _certificate(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("certificate", False, str(error))
         return
     if not matching:
-        yield Finding("certificate", False, f"{key} is not the key of {certificate}: make both again")
+        words = f"{key} is not the key of {certificate}: remove both, and make them again"
+        yield Finding("certificate", False, words)
     elif not any(_covers(name, deployment.domain) for name in found.names):
         names = ", ".join(found.names) or "nobody"
         yield Finding("certificate", False, f"is for {names}, not for {deployment.domain}: make it again")
     elif found.days < _SOON:
         when = f"ends in {found.days:.0f} days" if found.days > 0 else "has ended"
-        yield Finding("certificate", False, f"{when}: renew it (certbot renew, or headstart deploy)")
+        how = "certbot renew" if deployment.tls == "letsencrypt" else "remove it, then headstart deploy"
+        yield Finding("certificate", False, f"{when}: renew it ({how})")
     else:
         yield Finding("certificate", True, f"for {deployment.domain}, {found.days:.0f} days left")
     if stat.S_IMODE(key.stat().st_mode) & 0o077:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headstart import __version__
-from headstart.errors import OptionError
+from headstart.errors import ArtefactError, OptionError
 from headstart.files import storage_errors, write_json, write_text
 from headstart.serving.deployment.certificates import is_address, self_signed
 from headstart.serving.models import find
@@ -131,7 +131,8 @@ class Deployment:
 def write(deployment: Deployment, models: tuple[Path, ...], folder: Path) -> list[Path]:
     """Write everything that a server needs into a folder.
 
-    What is there already is brought up to date; a certificate that is there stays.
+    What is there already is brought up to date; a certificate that is there stays. A model that has learned
+    there is not replaced.
 
     Args:
         deployment: Where everything will lie.
@@ -143,7 +144,8 @@ def write(deployment: Deployment, models: tuple[Path, ...], folder: Path) -> lis
 
     Raises:
         ArtefactError: There is no model at one of the places.
-        OptionError: A model's name would need quotes, or two have the same.
+        OptionError: A model's name would need quotes, or two have the same, or one that is there has versions
+            that would be lost.
         StorageError: The folder cannot be written, or openssl is missing.
 
     Example:
@@ -217,8 +219,20 @@ def _copied(models: tuple[Path, ...], folder: Path) -> tuple[str, ...]:
         if name in names:
             raise OptionError("models with names of their own", f"two called {name!r}", "rename one")
         names.append(name)
-        with storage_errors(folder):
-            if (folder / name).resolve() != model.resolve():
+        if (folder / name).resolve() != model.resolve():
+            _check_nothing_is_lost(folder / name, model)
+            with storage_errors(folder):
                 shutil.rmtree(folder / name, ignore_errors=True)
                 shutil.copytree(model, folder / name)
     return tuple(names)
+
+
+def _check_nothing_is_lost(there: Path, model: Path) -> None:
+    """Refuse to put a model in the place of one that has learned since: that one has versions of its own."""
+    try:
+        known = find(there).folders
+    except ArtefactError:
+        return
+    if lost := sorted(known.keys() - find(model).folders.keys()):
+        fix = f"keep what is there: --model {there}; or move it away"
+        raise OptionError(f"a model with all versions of {there}", f"{model} without {', '.join(lost)}", fix)
