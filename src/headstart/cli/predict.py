@@ -27,7 +27,14 @@ def run(
     model: common.ModelArgument,
     inputs: Annotated[list[Path], typer.Argument(help=INPUTS)],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write a CSV file instead of printing.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            "--out",
+            help="Write a CSV file instead of printing; with --timeline, a folder: JSON, CSV, labels for "
+            "Audacity, a picture.",
+        ),
     ] = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Average the answers to each picture and its mirror image.")
@@ -41,6 +48,10 @@ def run(
             "--novelty", help="Say how new each item is: which share of the known ones is as far off."
         ),
     ] = False,
+    timeline: Annotated[
+        bool,
+        typer.Option("--timeline", help="Say what is heard from when to when, of recordings of any length."),
+    ] = False,
     path_column: common.PathColumn = "path",
     text_column: common.TextColumn = "text",
     json: common.JsonOption = False,
@@ -50,6 +61,12 @@ def run(
 
     asked = load(model)
     questions = _questions(inputs, asked.modality, path_column, text_column)
+    if timeline:
+        from headstart.cli import timelines
+
+        if tta or novelty:
+            raise timelines.no_other_options()
+        return timelines.run(asked, questions, output, json)
     answers = _answers(asked, questions, abstain=abstain, tta=tta, novelty=novelty)
     done = failed = 0
     for answer in answers if output is None else _written(answers, asked, output, novelty):
