@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headstart.audio.decode import Recording, Wave
 from headstart.audio.mel import log_mel
 from headstart.backbones.card import Waves
+from headstart.pages import ACCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,12 +91,13 @@ def mean_pictures(classes: Mapping[str, Iterable[bytes | NDArray[np.uint8]]]) ->
 
     means = {label: _mean(sounds) for label, sounds in classes.items()}
     known = {label: mean for label, mean in means.items() if mean is not None}
+    low, high = np.quantile(list(known.values()), (0.02, 0.995)) if known else (0, 1)
     columns = min(5, max(1, len(known)))
     rows = -(-len(known) // columns)
     figure = Figure(figsize=(9.6, 0.3 + 1.75 * max(rows, 1)), layout="constrained", dpi=_DPI)
     for place, (label, mean) in enumerate(known.items(), 1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(mean.T, aspect="auto", origin="lower", cmap="magma", vmin=-3.5, vmax=2.5)
+        axes.imshow(mean.T, aspect="auto", origin="lower", cmap="magma", vmin=low, vmax=high)
         axes.set_title(label[:24], fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -123,23 +125,28 @@ def _decibels(wave: Wave) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.fl
 
 def _mean(contents: Iterable[bytes | NDArray[np.uint8]]) -> NDArray[np.float32] | None:
     """Return the mean spectrogram of some sounds, about their loudest moments, [frames, bands]."""
-    found = []
+    total, count = np.zeros((_MEAN.size, _MEAN.bands)), np.zeros((_MEAN.size, 1))
+    lowest = 0.0
     for content in contents:
         with Recording(content) as recording:
             wave = recording.wave(_MEAN.rate, SECONDS)
         wave = np.pad(wave, (0, max(0, _MEAN.window - len(wave))))
         frames = log_mel(wave / max(float(np.sqrt(np.mean(wave**2))), 1e-6), _MEAN)
-        found.append(_about_loudest(frames))
-    return None if not found else np.mean(found, axis=0)
+        # Where a sound has not begun yet or is over, the others are averaged.
+        start = _loudest(frames) - _MEAN.size // 4
+        part = slice(max(start, 0), start + _MEAN.size)
+        place = slice(max(-start, 0), max(-start, 0) + len(frames[part]))
+        total[place] += frames[part]
+        count[place] += 1
+        lowest = min(lowest, float(frames.min()))
+    if not count.any():
+        return None
+    return np.where(count > 0, total / np.maximum(count, 1), lowest).astype(np.float32)
 
 
-def _about_loudest(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `_MEAN.size` frames, the loudest a quarter behind the beginning; what is missing is quiet."""
-    before = _MEAN.size // 4
-    energy = np.convolve(np.exp(frames).sum(1), np.ones(9), "same")
-    start = int(energy.argmax()) - before
-    padded = np.pad(frames, ((before, _MEAN.size), (0, 0)), constant_values=float(frames.min()))
-    return padded[start + before :][: _MEAN.size]
+def _loudest(frames: NDArray[np.float32]) -> int:
+    """Return the frame about which a tenth of a second is loudest."""
+    return int(np.convolve(np.exp(frames).sum(1), np.ones(9), "same")[: len(frames)].argmax())
 
 
 def _figure(panes: int, heights: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
@@ -160,7 +167,8 @@ def _draw_wave(axes: Axes, wave: Wave, seconds: float) -> None:
     # The highest and the lowest sample of each column, not a line through all of them.
     columns = np.array_split(wave, min(1_200, len(wave)))
     times = np.linspace(0, seconds, len(columns))
-    axes.fill_between(times, [c.min() for c in columns], [c.max() for c in columns], linewidth=0.3)
+    low, high = [column.min() for column in columns], [column.max() for column in columns]
+    axes.fill_between(times, low, high, linewidth=0.3, color=ACCENT)
     limit = max(float(np.abs(wave).max()), 1e-3)
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("wave")

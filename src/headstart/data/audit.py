@@ -332,7 +332,7 @@ def _leaks(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Findin
         if repeated:
             examples = some([items[index].name for index in sorted(repeated)])
             how = "repeat" if kind == "exact" else "nearly repeat"
-            verb = f"{how}s" if len(repeated) == 1 and kind == "exact" else how
+            verb = f"{how}s" if len(repeated) == 1 else how
             sentence = f"{count(len(repeated), 'item')} {verb} another in the same split: {examples}."
             yield Finding("note", sentence)
 
