@@ -28,6 +28,12 @@ def toy_sound(label: str, number: int, seconds: float = 2.0) -> NDArray[np.float
     return (wave + generator.normal(0, 0.003, len(time))).astype(np.float32)
 
 
+def toy_scene() -> NDArray[np.float32]:
+    """Return four seconds of hiss, three of nearly nothing, then four of a tone."""
+    quiet = np.random.default_rng(7).normal(0, 0.0005, 3 * RATE).astype(np.float32)
+    return np.concatenate([toy_sound("hiss", 51, 4), quiet, toy_sound("tone", 51, 4)])
+
+
 def encoded(wave: NDArray[np.floating], kind: str = "WAV", rate: int = RATE) -> bytes:
     """Return a sound as a file of some format."""
     soundfile.write(file := io.BytesIO(), wave, rate, format=kind)

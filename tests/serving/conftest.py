@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 import headstart as hs
 from headstart.serving.app import create_app
 from headstart.serving.settings import Settings
-from toy_sounds import encoded, toy_sound, write_sounds
+from toy_sounds import encoded, toy_scene, toy_sound, write_sounds
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +44,12 @@ def sound_client(noises: Path, tmp_path_factory: pytest.TempPathFactory) -> Flas
 def sound() -> bytes:
     """A sound of the class "tone", of three seconds."""
     return encoded(toy_sound("tone", 99, 3))
+
+
+@pytest.fixture(scope="session")
+def scene() -> bytes:
+    """Four seconds of hiss, three of nearly nothing, then four of a tone."""
+    return encoded(toy_scene(), "FLAC")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from headstart.serving.explaining import MOST_PASSES, explain
 from headstart.serving.models import Registry, Served
 from headstart.serving.settings import Settings
 from headstart.transfer.heads import Head
+from toy_sounds import encoded, toy_sound
 
 
 def soon() -> float:
@@ -134,6 +135,54 @@ def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: by
     two = shared_client.post("/v1/models/mood:explain", json={"items": ["a", "b"]})
     assert two.status_code == 400
     assert shared_client.post("/v1/models/patterns:explain", data=b"x").status_code == 422
+
+
+@pytest.fixture(scope="module")
+def listening(noises: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return Registry(Settings((noises,), tmp_path_factory.mktemp("listening"), seconds=60))["noises"]
+
+
+def test_a_sound_is_explained_by_its_timeline(listening: Served, scene: bytes) -> None:
+    found = explain(listening, scene, soon())
+    assert found["seconds"] == pytest.approx(11)
+    assert [each["label"] for each in found["segments"]] == ["hiss", "tone"]
+    assert found["segments"][0]["start"] == 0
+    assert found["segments"][0]["end"] == pytest.approx(4, abs=0.8)
+    assert found["segments"][1]["start"] == pytest.approx(7, abs=0.8)
+    assert found["segments"][1]["end"] == pytest.approx(11)
+    assert found["exact"] is True
+    (wanted,) = listening.answer([scene])
+    assert found["prediction"]["label"] == wanted.label
+    assert found["prediction"]["confidence"] == pytest.approx(wanted.confidence, abs=1e-3)
+
+
+def test_a_windows_weight_is_what_the_answer_loses_without_it(listening: Served, scene: bytes) -> None:
+    found = explain(listening, scene, soon())
+    answer = found["prediction"]
+    (asked,) = listening.ask([listening.prepare(scene)], soon())
+    ((network, rows),) = asked.features.items()
+    column = listening.model.labels.index(answer["label"])
+    whole = log_odds(answer["confidence"])
+    for number in range(0, len(rows), 3):
+        rest = listening.model.answer_features({network: np.delete(rows, number, 0)})
+        assert found["windows"]["weights"][number] == pytest.approx(whole - log_odds(rest[column]), abs=1e-3)
+    starts = np.array(found["windows"]["starts"])
+    assert len(starts) == len(rows) == len(found["windows"]["weights"])
+    ours = (starts < 3) == (answer["label"] == "hiss")
+    assert np.mean(np.array(found["windows"]["weights"])[ours]) > 0
+
+
+def test_of_a_single_window_nothing_can_be_left_out(listening: Served) -> None:
+    found = explain(listening, encoded(toy_sound("tone", 5, 0.3)), soon())
+    assert found["windows"]["weights"] == [0.0]
+    assert found["seconds"] == pytest.approx(0.3)
+
+
+def test_a_sound_that_is_too_long_or_late_is_not_explained(listening: Served, scene: bytes) -> None:
+    with pytest.raises(DecodeError, match="at most 60 seconds"):
+        explain(listening, encoded(np.zeros(61 * 16_000), "FLAC"), soon())
+    with pytest.raises(Late):
+        explain(listening, scene, time.monotonic() - 1)
 
 
 def test_the_colours_mean_the_same_in_pictures_and_in_texts() -> None:

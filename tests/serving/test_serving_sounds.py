@@ -178,17 +178,18 @@ model, state, sound = map(Path, sys.argv[1:])
 client = create_app(Settings((model,), state)).test_client()
 assert client.get("/readyz").status_code == 200
 sent = sound.read_bytes()
-assert client.post("/v1/models/noises:predict", data=sent).json["predictions"][0]["label"] == "tone"
+assert "label" in client.post("/v1/models/noises:predict", data=sent).json["predictions"][0]
 assert client.post("/v1/models/noises:embed", data=sent).status_code == 200
-assert client.post("/v1/models/noises:explain", data=sent).json["segments"][0]["label"] == "tone"
+segments = client.post("/v1/models/noises:explain", data=sent).json["segments"]
+assert [each["label"] for each in segments] == ["hiss", "tone"]
 with sound.open("rb") as file:
     page = client.post("/", data={"files": (file, "a.wav"), "why": "1"})
 assert page.status_code == 200 and "tone" in page.text
 """
 
 
-def test_it_hears_without_torch_librosa_or_scipy(noises: Path, sound: bytes, tmp_path: Path) -> None:
-    (tmp_path / "sound.wav").write_bytes(sound)
+def test_it_hears_without_torch_librosa_or_scipy(noises: Path, scene: bytes, tmp_path: Path) -> None:
+    (tmp_path / "sound.wav").write_bytes(scene)
     arguments = [str(noises), str(tmp_path / "state"), str(tmp_path / "sound.wav")]
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *arguments], capture_output=True, text=True, timeout=120, check=False

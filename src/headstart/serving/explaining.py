@@ -1,4 +1,4 @@
-"""Why a served model answers as it does, without torch: where in the picture, which sentences of the text.
+"""Why a served model answers as it does, without torch: places, sentences, moments that count.
 
 The answer is followed as one number, the log-odds of the label it gives (of a model for numbers, the number).
 """
@@ -9,14 +9,18 @@ import base64
 import io
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.artefact.members import combined
+from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
-from headstart.artefact.streaming import Asked
+from headstart.artefact.streaming import Asked, Rows
+from headstart.artefact.timeline import Heard, Listener
 from headstart.serving.batching import Late
 from headstart.serving.models import Answer, Served
 from headstart.text.decode import decode
@@ -51,16 +55,18 @@ def explain(
         A JSON object: "prediction"; "method" in words, whether it is "exact", and in how many "passes"; of a
         picture "map", what each part brings, float [rows][columns], and "overlay", a PNG as base64 of what
         the network saw, orange where it speaks for the answer, blue where against it; of a text "parts",
-        each {"text", "weight"}.
+        each {"text", "weight"}; of a sound "seconds", "segments", each {"start", "end", "label",
+        "confidence"}, and "windows", {"length", "starts", "weights"}.
 
     Raises:
-        DecodeError: The item cannot be read. Busy, Late: As `Served.predict`.
+        DecodeError: The item cannot be read. OptionError: A model for sounds whose networks hear windows of
+            different kinds. Busy, Late: As `Served.predict`.
 
     References:
         Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, for the map; Zeiler
         and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, for leaving out parts.
     """
-    explanation = _of_text if served.model.modality == "text" else _of_picture
+    explanation = {"text": _of_text, "audio": _of_sound}.get(served.model.modality, _of_picture)
     with served.batcher.places(_CHUNK):
         return explanation(_Asking(served, deadline, wanted), item)
 
@@ -86,8 +92,12 @@ class _Asking:
         if item.error is not None:
             raise item.error
         (answer,) = self._ask([item])
-        self._column = int(self.served.model.answer_features(answer.features).argmax())
+        self.follow(answer)
         return answer
+
+    def follow(self, answer: Answer) -> None:
+        """Let an answer be the one that is followed."""
+        self._column = int(self.served.model.answer_features(answer.features).argmax())
 
     def scores(self, items: Sequence[Asked]) -> Floats:
         """Return the followed number for some items, float64 [n]."""
@@ -100,11 +110,34 @@ class _Asking:
 
     def score(self, answer: Answer) -> float:
         """Return the followed number of one answer."""
-        value = float(self.served.model.answer_features(answer.features)[self._column])
+        return float(self.followed(self.served.model.answer_features(answer.features)))
+
+    def followed(self, answers: Floats) -> Floats:
+        """Return the followed number of answers, float64 [..., columns] → [...]."""
+        values = answers[..., self._column]
         if self.served.model.target == "number":
-            return value
-        value = min(max(value, 1e-9), 1 - 1e-9)
-        return float(np.log(value / (1 - value)))
+            return np.asarray(values)
+        values = values.clip(1e-9, 1 - 1e-9)
+        return np.asarray(np.log(values / (1 - values)))
+
+    def listen(self, listener: Listener, content: bytes) -> tuple[Answer, list[Heard]]:
+        """Ask about all windows of a sound, as they come; their common answer is the one that is followed.
+
+        Returns:
+            The answer, and what is known of the windows, some at a time.
+        """
+        features: list[dict[Path, Rows]] = []
+        heard: list[Heard] = []
+        for item in listener.windows(content):
+            if time.monotonic() > self._deadline:
+                raise Late
+            (answer,) = self._ask([item])
+            features.append(answer.features)
+            heard.append(listener.heard(item, answer.features))
+        self.passes = 1
+        whole = Answer({path: np.concatenate([each[path] for each in features]) for path in features[0]})
+        self.follow(whole)
+        return whole, heard
 
     def slope(self, answer: Answer) -> Floats | None:
         """Return how the followed number depends on the features, float64 [d]; None where it is not linear.
@@ -228,3 +261,34 @@ def _in_runs(parts: list[str], most: int) -> list[str]:
     """
     size = -(-len(parts) // most) if parts else 1
     return [" ".join(parts[start : start + size]) for start in range(0, len(parts), size)]
+
+
+def _of_sound(asking: _Asking, item: bytes | str) -> dict[str, Any]:
+    model = asking.served.model
+    listener = Listener(model)
+    content = item if isinstance(item, bytes) else b""
+    asking.served.check_length(content)
+    answer, heard = asking.listen(listener, content)
+    found = listener.timeline(content, heard, "input 1")
+    weights = asking.score(answer) - asking.followed(_without_each(model, answer))
+    about = {"length": round(found.length, 3), "starts": found.starts.round(3).tolist()}
+    return asking.told(
+        answer,
+        "leaving out each window of the sound, one after the other",
+        exact=True,
+        seconds=round(found.seconds, 3),
+        segments=found.to_json()["segments"],
+        windows={**about, "weights": weights.round(5).tolist()},
+    )
+
+
+def _without_each(model: Model, answer: Answer) -> Floats:
+    """Return the answers without each window, float64 [windows, columns].
+
+    The answer comes from logits that are averaged over windows, so nothing has to be computed again.
+    """
+    logits = [member.head.logits(answer.features[member.network]) for member in model.members]
+    rest = [(each.sum(0) - each) / max(1, len(each) - 1) for each in logits]
+    if len(rest[0]) == 1:  # without its only window nothing is left to answer about
+        rest = logits
+    return np.asarray(model.calibration.answers(combined(rest, model.target, model.combine)))

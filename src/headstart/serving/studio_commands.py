@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +14,17 @@ from typing import Any
 
 from headstart.errors import DecodeError
 from headstart.files import write_json, write_text
-from headstart.pages import FOR_AND_AGAINST, Markup, Page, fragment, glimpses, paragraph
+from headstart.modalities import modality
+from headstart.pages import FOR_AND_AGAINST, Markup, Page, fragment, glimpses, paragraph, sheet, table
 from headstart.serving.explaining import explain
 from headstart.serving.models import Served
+from headstart.serving.pages.sounds import clock
 from headstart.serving.settings import Settings
 from headstart.studio.commands import Command, Input, Progress, register
 from headstart.studio.worker import main
 
 _PATIENCE = 600.0
+_MOMENTS = 5
 _DARKEST = 48
 """Per cent of colour behind the part that brings most: what is written on it stays readable."""
 
@@ -32,7 +36,8 @@ def _explain(
 
     progress(0.0, "opening the model")
     (path,) = inputs["model"]
-    served = Served(path.stem, "1", load(path), path, Settings((path,), out))
+    settings = Settings((path,), out, seconds=math.inf)  # a job may take its time
+    served = Served(path.stem, "1", load(path), path, settings)
     told: list[dict[str, Any]] = []
     for number, file in enumerate(inputs["items"]):
         progress(number / len(inputs["items"]), f"asking about {file.name}")
@@ -44,6 +49,9 @@ def _explain(
         if overlay := found.pop("overlay", None):
             found["picture"] = f"{number + 1:02d}.png"
             (out / found["picture"]).write_bytes(base64.b64decode(overlay))
+        if served.model.modality == "audio":
+            found["sound"] = f"{number + 1:02d}.jpg"
+            (out / found["sound"]).write_bytes(_glimpse(file))
         told.append({**found, "prediction": {**found["prediction"], "input": file.name}})
     served.batcher.close()
     if all("error" in each for each in told):
@@ -56,8 +64,8 @@ def explanations_page(told: Sequence[Mapping[str, Any]], out: Path) -> str:
     """Return explanations as one self-contained page.
 
     Args:
-        told: JSON objects as `explaining.explain` gives them, with "picture", a file's name, for "overlay";
-            or "input" and "error".
+        told: JSON objects as `explaining.explain` gives them, with "picture", a file's name, for "overlay",
+            and with "sound", that of a spectrogram; or "input" and "error".
         out: The folder of the pictures.
 
     Returns:
@@ -84,6 +92,13 @@ def explanations_page(told: Sequence[Mapping[str, Any]], out: Path) -> str:
                 paragraph(_caption(each["prediction"])),
                 _marked(each["parts"]),
                 paragraph(f"{FOR_AND_AGAINST} {_how(each)}", quiet=True),
+            )
+        if "sound" in each:
+            page.section(
+                str(each["prediction"]["input"]),
+                paragraph(_caption(each["prediction"])),
+                _timeline(each, (out / each["sound"]).read_bytes()),
+                paragraph(_how(each), quiet=True),
             )
     unread = [fragment("<li>{}: {}</li>", each["input"], each["error"]) for each in told if "error" in each]
     if unread:
@@ -122,14 +137,41 @@ def _marked(parts: Sequence[Mapping[str, Any]]) -> Markup:
     return fragment('<p class="marked" dir="auto">{}</p>', Markup(" ").join(marks))
 
 
+def _timeline(found: Mapping[str, Any], picture: bytes) -> Markup:
+    """Return what is heard when, with what the moments count that the answer needs most."""
+    windows = found["windows"]
+    starts, weights = windows["starts"], windows["weights"]
+    best = sorted(range(len(starts)), key=lambda place: -weights[place])[:_MOMENTS]
+    heard = [
+        (f"{clock(each['start'])} to {clock(each['end'])}", each["label"], f"{each['confidence']:.1%}")
+        for each in found["segments"]
+    ]
+    counts = [
+        (f"{clock(starts[place])} to {clock(starts[place] + windows['length'])}", f"{weights[place]:+.2f}")
+        for place in sorted(best)
+        if weights[place] > 0
+    ]
+    parts = [sheet(picture, f"Spectrogram of {found['prediction']['input']}")]
+    if heard:
+        parts.append(table(["When", "What is heard", "Confidence"], heard))
+    if counts:
+        parts.append(table(["When", "Log-odds"], counts, "The moments that speak most for the answer"))
+    return Markup("").join(parts)
+
+
+def _glimpse(file: Path) -> bytes:
+    shown = modality("audio").glimpse(file)
+    return shown if isinstance(shown, bytes) else b""
+
+
 EXPLAIN = register(
     Command(
         "explain",
         "Explain",
-        "Shows what a model's answers come from: places in pictures, sentences in texts.",
+        "Shows what a model's answers come from: places in pictures, sentences in texts, moments in sounds.",
         (
-            Input("model", "Model", "model", ("image", "text")),
-            Input("items", "Pictures or texts", "files", ("image", "text"), most=50),
+            Input("model", "Model", "model", ("image", "text", "audio")),
+            Input("items", "Pictures, texts or sounds", "files", ("image", "text", "audio"), most=50),
         ),
         (),
         _explain,

@@ -31,6 +31,7 @@ from headstart.errors import DecodeError, HeadstartError, OptionError
 from headstart.files import digest_bytes
 from headstart.modalities import modality
 from headstart.pages import FOR_AND_AGAINST, style
+from headstart.serving.pages.sounds import clock
 from headstart.serving.people import People
 from headstart.serving.shared import Serving, serving
 
@@ -77,7 +78,7 @@ def _join(state: BlueprintSetupState) -> None:
         PERMANENT_SESSION_LIFETIME=_HOURS * 3600,
     )
     app.jinja_env.filters.update(
-        percent=percent, moment=moment, iso=iso, noun=lambda name: modality(name).noun
+        percent=percent, moment=moment, iso=iso, clock=clock, noun=lambda name: modality(name).noun
     )
     found: Serving = app.extensions["headstart"]
     found.guests.append(lambda: person() is not None and _is_ours())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import Response, flash, g, redirect, render_template, request, send_file, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -20,11 +21,12 @@ from headstart.serving.feedback import ORDERS, Order
 from headstart.serving.models import Served
 from headstart.serving.pages.base import blueprint, model_choice, person
 from headstart.serving.pages.pictures import small_jpeg
+from headstart.serving.pages.sounds import playable, spectrogram_png
 from headstart.serving.records import Waiting
 from headstart.serving.shared import serving
 
-_KEYS = "1234567890" + "".join(letter for letter in string.ascii_lowercase if letter not in "sb")
-"""For labels; s is for skip, b for back."""
+_KEYS = "1234567890" + "".join(letter for letter in string.ascii_lowercase if letter not in "sbp")
+"""For labels; s is for skip, b for back, p for playing a sound."""
 _BEST = 9
 """So many labels have keys where there are more labels than keys: the most probable ones."""
 _SIDE = 720
@@ -83,14 +85,31 @@ def review_answer() -> AnyResponse:
 @blueprint.get("/review/<name>/<int:number>.jpg")
 def review_picture(name: str, number: int) -> Response:
     """Return a picture of the queue, as a JPEG of our own making: what was sent is never passed on."""
+    return _made_anew("image", name, number, lambda content: small_jpeg(content, _SIDE), "image/jpeg")
+
+
+@blueprint.get("/review/<name>/<int:number>.png")
+def review_spectrogram(name: str, number: int) -> Response:
+    """Return a picture of a sound of the queue."""
+    return _made_anew("audio", name, number, spectrogram_png, "image/png")
+
+
+@blueprint.get("/review/<name>/<int:number>.flac")
+def review_sound(name: str, number: int) -> Response:
+    """Return a sound of the queue, as a FLAC of our own making."""
+    return _made_anew("audio", name, number, playable, "audio/flac")
+
+
+def _made_anew(kind: str, name: str, number: int, make: Callable[[bytes], bytes], mimetype: str) -> Response:
     served = serving().registry[name]
-    if served.model.modality != "image":
-        raise NotFound("this model is not for pictures")
+    if served.model.modality != kind:
+        raise NotFound(f"this model is not for {modality(kind).noun}")
     try:
-        picture = small_jpeg(serving().feedback.content(served.name, number), _SIDE)
+        content = make(serving().feedback.content(served.name, number))
     except OptionError as error:
         raise NotFound("there is no such item") from error
-    response = Response(picture, mimetype="image/jpeg")
+    # Players ask for parts of a sound.
+    response = send_file(io.BytesIO(content), mimetype=mimetype, conditional=True, max_age=600)
     response.headers["Cache-Control"] = "private, max-age=600"
     return response
 

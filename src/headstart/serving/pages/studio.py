@@ -22,6 +22,7 @@ from headstart.studio.commands import command as command_of
 from headstart.studio.jobs import Job, JobStore
 
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp"}
+SOUNDS = {".wav", ".flac", ".ogg", ".mp3"}
 _PATIENCE = 8.0
 """Seconds after which a job that waits while nothing runs means that there is no worker."""
 _SHOWN = 60
@@ -78,6 +79,7 @@ def studio_job(job_id: str) -> str:
         lead=_LEADS[job.status],
         pages=[file.name for file in results if file.suffix == ".html"],
         pictures=[file.name for file in results if file.suffix in PICTURES],
+        sounds=[file.name for file in results if file.suffix in SOUNDS],
         files=[file.name for file in results],
         preview=_first(job),
         asked=_asked(job, command),
@@ -87,14 +89,14 @@ def studio_job(job_id: str) -> str:
 
 @blueprint.get("/studio/jobs/<job_id>/files/<name>")
 def studio_file(job_id: str, name: str) -> Response:
-    """Return a file that a job made: pages closed off, pictures as they are, all else to be kept."""
+    """Return a file that a job made: pages closed off, pictures and sounds as they are, else to be kept."""
     job = _job(job_id)
     known = {file.name: file for file in job.results()}
     if name not in known:
         raise NotFound("this job has no such file")
     if known[name].suffix == ".html":
         return document(known[name].read_bytes())
-    inline = known[name].suffix in PICTURES
+    inline = known[name].suffix in PICTURES | SOUNDS
     return send_from_directory(job.out.resolve(), name, as_attachment=not inline)
 
 

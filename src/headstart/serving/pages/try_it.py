@@ -15,12 +15,14 @@ from werkzeug.exceptions import BadRequest, NotFound
 
 from headstart.artefact.prediction import Prediction
 from headstart.data.items import in_words
+from headstart.errors import OptionError
 from headstart.modalities import modality
 from headstart.serving.batching import Busy, Late
 from headstart.serving.explaining import explain
 from headstart.serving.models import SUFFIX, Served
 from headstart.serving.pages.base import blueprint, document, model_choice, percent
 from headstart.serving.pages.pictures import data_address, small_jpeg
+from headstart.serving.pages.sounds import Heard, heard
 from headstart.serving.requests import check_count, still_there
 from headstart.serving.shared import serving
 
@@ -45,6 +47,7 @@ class Shown:
         picture: What was sent, as a data address, or "".
         overlay: What counts in it, likewise.
         sentences: {"text", "level", "against"} of each sentence of a text; level is 0 to 5.
+        sound: What was sent, if that was a sound.
         how: How the explanation was made, one sentence, or "".
         error: Why there is no answer, or "".
     """
@@ -56,6 +59,7 @@ class Shown:
     picture: str = ""
     overlay: str = ""
     sentences: Sequence[dict[str, Any]] = ()
+    sound: Heard | None = None
     how: str = ""
     error: str = ""
 
@@ -78,8 +82,9 @@ def try_it() -> Response:
             choices=model_choice(served.name),
             lead=lead(served),
             noun=modality(served.model.modality).noun,
-            is_text=served.model.modality == "text",
+            modality=served.model.modality,
             most=settings.items,
+            seconds=settings.seconds,
             keeps=settings.keep_share > 0,
             text=request.form.get("text", ""),
             why=why,
@@ -173,10 +178,10 @@ def _answers(served: Served, why: bool) -> list[Shown]:
 
 
 def _reasons(served: Served, item: bytes | str, until: float) -> dict[str, Any]:
-    """Explain an answer, or leave it at the answer where the server has too much to do."""
+    """Explain an answer, or leave it at that where the server has too much to do, or the model no reasons."""
     try:
         return explain(served, item, until, still_there(request))
-    except (Busy, Late):
+    except (Busy, Late, OptionError):
         return {}
 
 
@@ -204,6 +209,9 @@ def _show(served: Served, item: bytes | str, prediction: Prediction, reasons: di
     picture = ""
     if isinstance(item, bytes) and served.model.modality == "image":
         picture = data_address(small_jpeg(item, _SIDE), "jpeg")
+    sound = None
+    if isinstance(item, bytes) and served.model.modality == "audio":
+        sound = heard(item, reasons)
     overlay = f"data:image/png;base64,{reasons['overlay']}" if "overlay" in reasons else ""
     return Shown(
         prediction.input,
@@ -213,6 +221,7 @@ def _show(served: Served, item: bytes | str, prediction: Prediction, reasons: di
         picture,
         overlay,
         _marked(reasons.get("parts", ())),
+        sound,
         _how(reasons),
     )
 
@@ -233,6 +242,8 @@ def _marked(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _how(reasons: dict[str, Any]) -> str:
     if not reasons:
         return ""
+    if "windows" in reasons:
+        return "This is exact: how the answer changes when a moment is left out."
     if reasons["exact"]:
         return "This is exact: the map comes with the answer itself."
     what = "covering each part" if "overlay" in reasons else reasons["method"]

@@ -23,3 +23,13 @@ if (keys) {
     for (const button of form.querySelectorAll("button")) button.disabled = true;
   }));
 }
+
+// A sound is played with a key, too.
+const play = document.getElementById("play");
+if (play) {
+  const audio = document.querySelector("audio");
+  play.hidden = false;
+  play.addEventListener("click", () => {
+    if (audio.paused) audio.play(); else audio.pause();
+  });
+}

@@ -1,4 +1,4 @@
-// The page "Try it": files may be dropped or photographed, answers arrive without leaving the page.
+// The page "Try it": files may be dropped, photographed or recorded (sound.js), answers arrive without leaving the page.
 // Without this script the form works all the same: it is sent, and the page comes back with the answers.
 "use strict";
 const form = document.getElementById("ask");
@@ -20,6 +20,7 @@ async function ask(body) {
     });
     if (!reply.headers.get("Content-Type").startsWith("text/html")) throw new Error(String(reply.status));
     answers.innerHTML = await reply.text();
+    answers.dispatchEvent(new CustomEvent("answered", {detail: body.getAll("files")}));
     const found = Array.from(answers.querySelectorAll("h2"), (each) => each.textContent);
     said.textContent = found.length > 1 ? found.length + " answers: " + found.join(", ") : "Answer: " + found.join("");
   } catch (error) {
