@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import random
@@ -94,7 +95,7 @@ class Server:
             script = Path(folder) / "ask.lua"
             script.write_text(LUA % (", ".join(f'"{file}"' for file in self.files), self.path, self.media))
             command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "-s", str(script)]
-            url = f"http{'s' if self.tls else ''}://localhost:{self.port}"
+            url = f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
             before = self.cpu_seconds()
             done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
             spent = self.cpu_seconds() - before
@@ -146,10 +147,13 @@ def running(
 ) -> Iterator[Server]:
     """Start the programs that make up a server, and end them."""
     started = time.monotonic()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     processes = [
-        subprocess.Popen(command, env={**os.environ, **environment}, **quiet) for command in commands
-    ]
+        subprocess.Popen(
+            command, env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        for command in commands
+    ]  # fmt: skip
     try:
         while not is_ready(port, ready, tls=tls):
             gone = [each for each in processes if each.poll() is not None]
@@ -163,6 +167,8 @@ def running(
             each.send_signal(signal.SIGTERM)
         for each in processes:
             each.wait(60)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)  # children that outlive their parent
 
 
 def is_ready(port: int, path: str, *, tls: bool) -> bool:
