@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,41 +16,42 @@ Patch = NDArray[np.float32]
 """Log-mel, [frames, bands]."""
 
 
-def hear(content: bytes | NDArray[np.uint8], spec: Waves) -> Iterator[Patch]:
+def hear(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> Iterator[Patch]:
     """Yield all patches of a sound; the one with number k begins at second k × step × hop / rate.
 
     The last one ends with the sound, and begins wherever that is; a sound that is shorter than a patch is
     filled up.
 
     Args:
-        content: The encoded bytes.
+        content: The encoded bytes, or the open recording.
         spec: What a patch is.
 
     Raises:
         DecodeError: It cannot be read.
     """
-    with Recording(content) as recording:
+    with _opened(content) as recording:
         for frames in cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step):
             yield whole_patch(frames, spec)
 
 
-def heard(content: bytes | NDArray[np.uint8], spec: Waves) -> list[Patch]:
+def heard(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> list[Patch]:
     """Return the patches of a sound, of a long one `spec.rows` that are spread evenly.
 
     Args:
-        content: The encoded bytes.
+        content: The encoded bytes, or the open recording.
         spec: What a patch is.
 
     Raises:
         DecodeError: It cannot be read.
     """
-    with Recording(content) as recording:
+    with _opened(content) as recording:
         frames = spec.frames(round(recording.seconds * spec.rate))
-    count = 1 + max(0, -(-(frames - spec.size) // spec.step))
-    if count <= spec.rows:
-        return list(hear(content, spec))
-    wanted = set(np.linspace(0, count - 1, spec.rows).round().astype(int).tolist())
-    return [patch for number, patch in enumerate(hear(content, spec)) if number in wanted]
+        count = 1 + max(0, -(-(frames - spec.size) // spec.step))
+        patches = hear(recording, spec)
+        if count <= spec.rows:
+            return list(patches)
+        wanted = set(np.linspace(0, count - 1, spec.rows).round().astype(int).tolist())
+        return [patch for number, patch in enumerate(patches) if number in wanted]
 
 
 def spectrogram(waves: Iterable[Wave], spec: Waves) -> Iterator[NDArray[np.float32]]:
@@ -81,6 +83,10 @@ def _around(waves: Iterable[Wave], spec: Waves) -> Iterator[Wave]:
             before = False
         yield wave
     yield np.zeros(spec.window, np.float32)
+
+
+def _opened(content: bytes | NDArray[np.uint8] | Recording) -> AbstractContextManager[Recording]:
+    return nullcontext(content) if isinstance(content, Recording) else Recording(content)
 
 
 def cut(spectra: Iterable[NDArray[np.float32]], length: int, step: int) -> Iterator[Patch]:

@@ -53,7 +53,7 @@ class AudioModality:
                 shape, kind = (round(1000 * recording.seconds), recording.rate), recording.kind
                 measures = measure(recording.blocks(), recording.rate)
                 printed = fingerprint(recording.wave(_FINGERPRINT_RATE, _FINGERPRINTED))
-            rows = None if spec is None else list(heard(content, _waves(spec)))
+                rows = None if spec is None else list(heard(recording, _waves(spec)))
         except DecodeError as error:
             return Facts(digest, error=f"{error.received}; {error.fix}"), None
         return Facts(digest, printed, shape, kind, measures=measures), rows

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATE = 22_050
+"""Samples a second that are drawn at most."""
 SECONDS = 10.0
 """So much of a recording is drawn, from its beginning."""
-_FFT, _HOP = 2048, 512
+_COLUMNS = 300
+"""Frames that a spectrogram has at least, where that is sensible."""
 _BANDS = 96
 _RANGE = 80.0
 """Decibels below the loudest point that are told apart."""
@@ -52,14 +54,16 @@ def portrait(content: bytes | NDArray[np.uint8]) -> bytes:
 
     require(["librosa", "matplotlib"], "train", "pictures of sounds")
     with Recording(content) as recording:
-        wave = recording.wave(RATE, SECONDS)
-    wave = np.pad(wave, (0, max(0, _FFT - len(wave))))
-    spectra, chroma = _decibels(wave)
-    seconds = len(wave) / RATE
+        rate = min(RATE, recording.rate)
+        wave = recording.wave(rate, SECONDS)
+    fft = 2048 if rate > RATE / 2 else 1024
+    wave = np.pad(wave, (0, max(0, fft - len(wave))))
+    spectra, chroma = _decibels(wave, rate, fft)
+    seconds = len(wave) / rate
     figure, panes = _figure(5, (1, 1.25, 1.25, 1.25, 1))
     _draw_wave(panes[0], wave, seconds)
     for axes, (name, picture) in zip(panes[1:4], spectra.items(), strict=True):
-        _draw_spectrum(axes, picture, seconds, name)
+        _draw_spectrum(axes, picture, seconds, rate, name)
     panes[4].imshow(
         chroma, aspect="auto", origin="lower", cmap="magma", vmin=0, vmax=1, extent=(0, seconds, -0.5, 11.5)
     )
@@ -104,15 +108,16 @@ def mean_pictures(classes: Mapping[str, Iterable[bytes | NDArray[np.uint8]]]) ->
     return _jpeg(figure)
 
 
-def _decibels(wave: Wave) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+def _decibels(wave: Wave, rate: int, fft: int) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
     """Return the spectrograms in dB below the loudest point of the sound, and the chromagram."""
     import librosa
 
-    magnitude = np.abs(librosa.stft(wave, n_fft=_FFT, hop_length=_HOP))
+    hop = int(np.clip(len(wave) // _COLUMNS, 64, 512))
+    magnitude = np.abs(librosa.stft(wave, n_fft=fft, hop_length=hop))
     parts = dict(
         zip(("mel", "harmonic", "percussive"), (magnitude, *librosa.decompose.hpss(magnitude)), strict=True)
     )
-    weights = librosa.filters.mel(sr=RATE, n_fft=_FFT, n_mels=_BANDS)
+    weights = librosa.filters.mel(sr=rate, n_fft=fft, n_mels=_BANDS)
     powers = {name: weights @ part**2 for name, part in parts.items()}
     loudest = max(float(powers["mel"].max()), 1e-10)
     spectra = {
@@ -120,7 +125,7 @@ def _decibels(wave: Wave) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.fl
         for name, power in powers.items()
     }
     # Tuning is not estimated: there is none in noise, and librosa warns.
-    return spectra, librosa.feature.chroma_stft(S=magnitude**2, sr=RATE, n_fft=_FFT, tuning=0.0)
+    return spectra, librosa.feature.chroma_stft(S=magnitude**2, sr=rate, n_fft=fft, tuning=0.0)
 
 
 def _mean(contents: Iterable[bytes | NDArray[np.uint8]]) -> NDArray[np.float32] | None:
@@ -174,14 +179,15 @@ def _draw_wave(axes: Axes, wave: Wave, seconds: float) -> None:
     axes.set_ylabel("wave")
 
 
-def _draw_spectrum(axes: Axes, picture: NDArray[np.float32], seconds: float, name: str) -> None:
+def _draw_spectrum(axes: Axes, picture: NDArray[np.float32], seconds: float, rate: int, name: str) -> None:
     import librosa
 
     extent = (0, seconds, -0.5, _BANDS - 0.5)
     axes.imshow(picture, aspect="auto", origin="lower", cmap="magma", vmin=-_RANGE, vmax=0, extent=extent)
-    hertz = librosa.mel_frequencies(_BANDS, fmax=RATE / 2)
-    wanted = (500, 2_000, 8_000)
-    axes.set_yticks([int(np.abs(hertz - each).argmin()) for each in wanted], ["0.5 kHz", "2", "8"])
+    hertz = librosa.mel_frequencies(_BANDS, fmax=rate / 2)
+    marks = {"0.5 kHz": 500, "2": 2_000, "8": 8_000}
+    shown = {name: int(np.abs(hertz - mark).argmin()) for name, mark in marks.items() if mark < rate / 2}
+    axes.set_yticks(list(shown.values()), list(shown))
     axes.set_ylabel(name)
 
 

@@ -212,7 +212,7 @@ def _sound_galleries(found: Audit, dataset: Dataset) -> tuple[Gallery, ...]:
         (f"{label}: {name}" if label else name, portrait(read_bytes(sources[name])))
         for label, name in track(chosen[:_MOST_PORTRAITS], "drawing sounds")
     )
-    galleries = (Gallery("Examples, heard and seen", _PORTRAIT, drawn),)
+    galleries = (Gallery("Examples, drawn", _PORTRAIT, drawn),)
     if not found.classes:
         return galleries
     members: dict[str, list[Source]] = {label: [] for label in list(found.classes)[:_MOST_MEANS]}

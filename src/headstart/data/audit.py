@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from headstart.data.duplicates import Duplicate, drop_leaks, find_duplicates, label_conflicts
+from headstart.data import findings
+from headstart.data.duplicates import Duplicate, find_duplicates, label_conflicts
 from headstart.data.facts import Facts
-from headstart.data.items import SPLITS, Answer, Dataset, Item, Problem, Target, in_words, natural_order
-from headstart.data.phrases import count, some
-from headstart.data.signals import signal_oddities, silent
-from headstart.data.wording import oddities
+from headstart.data.findings import UNDECIDED, Finding, said
+from headstart.data.items import SPLITS, Dataset, Item, Problem, Target, natural_order
 from headstart.errors import OptionError
 
-UNDECIDED = "undecided"
-"""What counts call items that are in no split yet."""
-
 _QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
-_SMALL_CLASS = 10
-_EXTREME_IMBALANCE = 20.0
 _EXAMPLES = 5
 _AXES = {
     ("image", 2): ("width", "height"),
     ("text", 2): ("characters", "words"),
     ("audio", 2): ("milliseconds", "samples a second"),
 }
-
-
-class Finding(NamedTuple):
-    """One thing that was found.
-
-    Args:
-        severity: "hurts" (training or its figures suffer) or "note" (good to know).
-        sentence: What it is, str, one sentence.
-    """
-
-    severity: Literal["hurts", "note"]
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +193,16 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
     )
     classes = _classes(items)
     parts = _in_order(Counter(item.split or UNDECIDED for item in items if item.answer is not None))
-    findings = [
-        *_unreadable(corrupt, data.problems),
-        *_contradictions(conflicts, items),
-        *_leaks(pairs, items),
-        *_straddling(items, "split", [item.split for item in items]),
-        *_straddling(items, "fold", [item.fold for item in items]),
-        *_parted(pairs, items),
-        *_oddities(data.modality, [item.name for item in items], [facts[index] for index in good]),
-        *_known(data.target, [item.answer for item in items]),
-        *_sizes(classes, parts, "class" if data.target == "label" else "label"),
+    found = [
+        *findings.unreadable(corrupt, data.problems),
+        *findings.contradictions(conflicts, items),
+        *findings.leaks(pairs, items),
+        *findings.straddling(items, "split", [item.split for item in items]),
+        *findings.straddling(items, "fold", [item.fold for item in items]),
+        *findings.parted(pairs, items),
+        *findings.odd(data.modality, [item.name for item in items], [facts[index] for index in good]),
+        *findings.known(data.target, [item.answer for item in items]),
+        *findings.sizes(classes, parts, "class" if data.target == "label" else "label"),
     ]
     return Audit(
         modality=data.modality,
@@ -233,7 +215,7 @@ def audit(data: Dataset, facts: Sequence[Facts], *, distance: int = 4) -> Audit:
         left_out=data.problems,
         duplicates=tuple(_copy(pair, items) for pair in pairs),
         conflicts=tuple(_copy(pair, items) for pair in conflicts),
-        findings=tuple(sorted(findings, key=lambda finding: finding.severity == "note")),
+        findings=tuple(sorted(found, key=lambda finding: finding.severity == "note")),
         target=data.target,
         parts=parts,
         numbers=tuple(item.value for item in items if item.value is not None),
@@ -285,136 +267,8 @@ def _examples(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
 def _copy(pair: Duplicate, items: Sequence[Item]) -> Copy:
     first, second = items[pair.first], items[pair.second]
     splits = first.split or UNDECIDED, second.split or UNDECIDED
-    return Copy(first.name, second.name, pair.kind, pair.distance, splits, (_said(first), _said(second)))
-
-
-def _said(item: Item) -> str | None:
-    return None if item.answer is None else in_words(item.answer)
+    return Copy(first.name, second.name, pair.kind, pair.distance, splits, (said(first), said(second)))
 
 
 def _copy_json(copy: Copy) -> dict[str, Any]:
     return {**asdict(copy), "splits": list(copy.splits), "labels": list(copy.labels)}
-
-
-def _unreadable(corrupt: Sequence[Problem], left_out: Sequence[Problem]) -> Iterator[Finding]:
-    if corrupt:
-        examples = some([f"{problem.name} ({problem.reason})" for problem in corrupt])
-        yield Finding("hurts", f"{count(len(corrupt), 'item')} cannot be read: {examples}.")
-    if left_out:
-        examples = some([f"{problem.name} ({problem.reason})" for problem in left_out])
-        verb = "was" if len(left_out) == 1 else "were"
-        yield Finding(
-            "note", f"{count(len(left_out), 'file or row', 'files or rows')} {verb} not opened: {examples}."
-        )
-
-
-def _contradictions(conflicts: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
-    if conflicts:
-        involved = {index for pair in conflicts for index in pair[:2]}
-        first, second = (items[index] for index in conflicts[0][:2])
-        example = f"{first.name} ({_said(first)}) and {second.name} ({_said(second)})"
-        sentence = f"{len(involved)} items have the same content but different labels: {example}"
-        yield Finding("hurts", f"{sentence}{' and others' if len(involved) > 2 else ''}.")
-
-
-def _leaks(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
-    leaks = drop_leaks(pairs, [item.split for item in items])
-    for where, indices in (("train", leaks.training), ("val", leaks.not_for_refit)):
-        if indices:
-            others = "val or test" if where == "train" else "test"
-            examples = some([items[index].name for index in sorted(indices)])
-            verb = "is" if len(indices) == 1 else "are"
-            sentence = f"{count(len(indices), 'item')} of {where} {verb} also in {others}: {examples}."
-            yield Finding("hurts", sentence)
-    within = [p for p in pairs if items[p.first].split == items[p.second].split]
-    for kind in ("exact", "near"):
-        repeated = {pair.second for pair in within if pair.kind == kind}
-        if repeated:
-            examples = some([items[index].name for index in sorted(repeated)])
-            how = "repeat" if kind == "exact" else "nearly repeat"
-            verb = f"{how}s" if len(repeated) == 1 else how
-            sentence = f"{count(len(repeated), 'item')} {verb} another in the same split: {examples}."
-            yield Finding("note", sentence)
-
-
-def _straddling(items: Sequence[Item], what: str, places: Sequence[str | None]) -> Iterator[Finding]:
-    where: dict[str, set[str]] = defaultdict(set)
-    for item, place in zip(items, places, strict=True):
-        if item.group is not None and place is not None:
-            where[item.group].add(place)
-    torn = natural_order(group for group, places in where.items() if len(places) > 1)
-    if torn:
-        yield Finding("hurts", f"{count(len(torn), 'group')} in more than one {what}: {some(torn)}.")
-
-
-def _parted(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
-    """Find copies that folds or groups tear apart."""
-    severity: Literal["hurts", "note"]
-    for what, severity, place in (
-        ("fold", "hurts", lambda item: item.fold),
-        ("group", "note", lambda item: item.group),
-    ):
-        torn = [
-            f"{first.name} and {second.name}"
-            for first, second in ((items[pair.first], items[pair.second]) for pair in pairs)
-            if None not in (place(first), place(second)) and place(first) != place(second)
-        ]
-        if torn:
-            pair = count(len(torn), "pair of copies is", "pairs of copies are")
-            yield Finding(severity, f"{pair} in different {what}s: {some(torn)}.")
-
-
-def _oddities(modality: str, names: Sequence[str], facts: Sequence[Facts]) -> Iterator[Finding]:
-    if modality == "text":
-        yield from (Finding("note", sentence) for sentence in oddities(names, facts))
-    if modality == "audio":
-        if quiet := [name for name, fact in zip(names, facts, strict=True) if silent(fact)]:
-            verb = "holds" if len(quiet) == 1 else "hold"
-            yield Finding("hurts", f"{count(len(quiet), 'sound')} {verb} nothing but silence: {some(quiet)}.")
-        yield from (Finding("note", sentence) for sentence in signal_oddities(names, facts))
-
-
-def _known(target: Target, answers: Sequence[Answer | None]) -> Iterator[Finding]:
-    """Say whether there is anything to learn at all."""
-    known = {answer for answer in answers if answer is not None}
-    if not known:
-        if answers:
-            yield Finding("note", "No item has a label: a model can answer about them, not learn from them.")
-    elif len(known) == 1:
-        only = in_words(next(iter(known)))
-        if target == "label":
-            yield Finding("hurts", f"There is only one class ({only}): nothing to tell apart.")
-        else:
-            what = "number" if target == "number" else "labels"
-            yield Finding("hurts", f"All items have the same {what} ({only}): nothing to learn.")
-
-
-def _sizes(classes: dict[str, dict[str, int]], parts: dict[str, int], noun: str) -> Iterator[Finding]:
-    if not classes:
-        return
-    many = "classes" if noun == "class" else "labels"
-    severity: Literal["hurts", "note"]
-    totals = {label: sum(counts.values()) for label, counts in classes.items()}
-    single = [label for label, total in totals.items() if total == 1]
-    if single:
-        yield Finding(
-            "hurts", f"{count(len(single), 'class', 'classes')} with a single item: {some(single)}."
-        )
-    small = [f"{label} ({total})" for label, total in totals.items() if 1 < total < _SMALL_CLASS]
-    if small:
-        what = count(len(small), noun, many)
-        yield Finding("note", f"{what} with fewer than {_SMALL_CLASS} items: {some(small)}.")
-    for split in SPLITS:
-        missing = [
-            label for label, counts in classes.items() if split not in counts and UNDECIDED not in counts
-        ]
-        if split in parts and missing:
-            what = count(len(missing), noun, many)
-            severity = "hurts" if split == "train" else "note"
-            yield Finding(severity, f"{what} missing in {split}: {some(missing)}.")
-    imbalance = max(totals.values()) / min(totals.values())
-    if imbalance > _EXTREME_IMBALANCE:
-        largest, smallest = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
-        sizes = f"{largest} has {totals[largest]:,} items, {smallest} {totals[smallest]:,}"
-        severity = "hurts" if noun == "class" else "note"  # most labels are rare, by their nature
-        yield Finding(severity, f"The {many} are extremely uneven: {sizes}.")

@@ -9,7 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from headstart import figures, pages
-from headstart.data.audit import UNDECIDED, Audit, Copy
+from headstart.data.audit import Audit, Copy
+from headstart.data.findings import UNDECIDED
 from headstart.data.items import Problem
 from headstart.errors import missing_extra
 
