@@ -40,10 +40,10 @@ def encoded(wave: NDArray[np.floating], kind: str = "WAV", rate: int = RATE) -> 
     return file.getvalue()
 
 
-def write_sounds(root: Path, each: int = 10) -> Path:
+def write_sounds(root: Path, each: int = 10, start: int = 0) -> Path:
     """Write a folder for each class, and return where they are."""
     for label in LABELS:
         (root / label).mkdir(parents=True, exist_ok=True)
-        for number in range(each):
+        for number in range(start, start + each):
             (root / label / f"{number:02d}.wav").write_bytes(encoded(toy_sound(label, number)))
     return root

@@ -20,7 +20,14 @@ from hypothesis import strategies as st
 from real_server import Server, run_server
 
 import headstart as hs
-from toy_sounds import LABELS, RATE, encoded, toy_sound
+from headstart.artefact.versions import find
+from headstart.serving.app import create_app
+from headstart.serving.feedback import FILE, FeedbackStore
+from headstart.serving.models import Served
+from headstart.serving.security import Keys
+from headstart.serving.settings import Settings
+from headstart.serving.updating import update
+from toy_sounds import LABELS, RATE, encoded, toy_sound, write_sounds
 
 PREDICT = "/v1/models/noises:predict"
 
@@ -103,6 +110,18 @@ def test_what_is_no_sound_or_too_long_is_told_and_stops_no_other(
     for what in ("predict", "explain", "embed"):
         alone = sound_client.post(f"/v1/models/noises:{what}", data=broken_sounds()[name])
         assert alone.status_code == 422, (what, alone.json)
+
+
+def test_a_long_sound_is_asked_about_in_parts(noises: Path, tmp_path: Path) -> None:
+    model = hs.load(noises)
+    sizes: list[int] = []
+    served = Served("noises", "1", model, noises, Settings((noises,), tmp_path), sizes.append)
+    content = encoded(np.concatenate([toy_sound("hiss", 5, 20), toy_sound("clicks", 5, 21)]), "FLAC")
+    (rows,) = served.prepare(content).inputs.values()
+    assert len(rows) == 85
+    assert served.answer([content])[0].to_json() == model.predict([content])[0].to_json()
+    assert sum(sizes) == 3
+    served.batcher.close()
 
 
 def test_silence_and_a_single_sample_are_answered(sound_client: FlaskClient) -> None:
@@ -195,3 +214,40 @@ def test_it_hears_without_torch_librosa_or_scipy(noises: Path, scene: bytes, tmp
         [sys.executable, "-c", ALONE, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def strange(label: str, number: int) -> bytes:
+    """A sound of a new appearance: a shrill chirp, a rumble, or beeps."""
+    generator = np.random.default_rng([number, *label.encode()])
+    time = np.arange(2 * RATE) / RATE
+    if label == "tone":
+        wave = 0.3 * np.sign(np.sin(2 * np.pi * generator.uniform(2000, 3000) * time * (1 + 0.2 * time)))
+    elif label == "hiss":
+        wave = np.cumsum(generator.normal(0, 0.01, len(time))).clip(-1, 1)
+    else:
+        on = time * generator.uniform(3, 6) % 1 < 0.3
+        wave = 0.4 * on * np.sin(2 * np.pi * generator.uniform(900, 1500) * time)
+    return encoded(wave + generator.normal(0, 0.003, len(time)), "FLAC")
+
+
+def test_what_people_say_about_sounds_is_learned(tmp_path: Path) -> None:
+    for part, start in (("train", 0), ("test", 100)):
+        write_sounds(tmp_path / "sounds" / part, 8, start)
+    saved = hs.fit(tmp_path / "sounds").save(tmp_path / "noises.headstart")
+    key = Keys(tmp_path / "state").add("lab")
+    client = create_app(Settings((saved,), tmp_path / "state", items=30)).test_client()
+    for label in LABELS:
+        items = [base64.b64encode(strange(label, number)).decode() for number in range(16)]
+        told = {"items": items, "label": label}
+        answer = client.post("/v1/models/noises:correct", json=told, headers={"X-API-Key": key})
+        assert answer.status_code == 200, answer.json
+    new = [(label, strange(label, number)) for number in range(100, 108) for label in LABELS]
+
+    def share(model: Path) -> float:
+        said = hs.load(model).predict([content for _, content in new])
+        return float(np.mean([each.label == label for each, (label, _) in zip(said, new, strict=True)]))
+
+    before = share(saved)
+    found = update(saved, FeedbackStore(tmp_path / "state" / FILE), tmp_path / "sounds")
+    assert found.promoted == "2"
+    assert share(find(saved).folders["2"]) >= before + 0.1

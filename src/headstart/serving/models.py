@@ -31,6 +31,8 @@ from headstart.serving.settings import Settings
 
 _LOADED = 2
 """Versions of a model that stay loaded beside the default one."""
+_ROWS = 32
+"""Rows of one item that the network gets at once."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,14 @@ class Served:
         grid: bool = False,
         wanted: Callable[[], bool] = lambda: True,
     ) -> list[Answer]:
-        """Ask the network about prepared items; see `Batcher.ask`."""
-        return self.batcher.ask([Question(item, grid) for item in items], deadline, wanted)
+        """Ask the network about prepared items; see `Batcher.ask`.
+
+        An item of many rows is several questions, so that nothing is computed long after its deadline.
+        """
+        parts = [_parts(item) for item in items]
+        questions = [Question(part, grid) for its in parts for part in its]
+        found = iter(self.batcher.ask(questions, deadline, wanted))
+        return [_joined([next(found) for _ in its]) for its in parts]
 
     def predict(
         self,
@@ -231,6 +239,27 @@ class Served:
             return
         for number, row in rows:  # of one stream a queue of requests is only a cost
             yield number, engine.one(row, wanted)
+
+
+def _parts(item: Asked) -> list[Asked]:
+    """Cut an item into ones of not too many rows, unless networks see different numbers of them."""
+    counts = {len(rows) for rows in item.inputs.values()}
+    if len(counts) != 1 or max(counts) <= _ROWS:
+        return [item]
+    starts = range(0, max(counts), _ROWS)
+    return [
+        Asked(item.name, {front: rows[start : start + _ROWS] for front, rows in item.inputs.items()})
+        for start in starts
+    ]
+
+
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """Return the answer to an item from the answers to its parts."""
+    first, *others = answers
+    if not others:
+        return first
+    features = {path: np.concatenate([each.features[path] for each in answers]) for path in first.features}
+    return Answer(features, first.grid)
 
 
 class Registry:

@@ -63,7 +63,7 @@ def described(shared: Serving) -> Json:
         "info": {
             "title": "headstart",
             "version": __version__,
-            "description": "Answers of saved models about pictures and texts.",
+            "description": "Answers of saved models about pictures, texts and sounds.",
         },
         "paths": paths,
         "components": {
@@ -158,6 +158,9 @@ def _schemas(most: int) -> Json:
         "map": {"type": "array", "items": _NUMBERS},
         "overlay": _TEXT,
         "parts": parts,
+        "seconds": _NUMBER,
+        "segments": _list_of(_object(start=_NUMBER, end=_NUMBER, label=_TEXT, confidence=_NUMBER)),
+        "windows": _object(length=_NUMBER, starts=_NUMBERS, weights=_NUMBERS),
     }
     prediction = _object(input=_TEXT)
     prediction["properties"] |= {

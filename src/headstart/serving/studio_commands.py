@@ -10,18 +10,19 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headstart.errors import DecodeError
 from headstart.files import write_json, write_text
-from headstart.modalities import modality
 from headstart.pages import FOR_AND_AGAINST, Markup, Page, fragment, glimpses, paragraph, sheet, table
 from headstart.serving.explaining import explain
 from headstart.serving.models import Served
-from headstart.serving.pages.sounds import clock
 from headstart.serving.settings import Settings
 from headstart.studio.commands import Command, Input, Progress, register
 from headstart.studio.worker import main
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _PATIENCE = 600.0
 _MOMENTS = 5
@@ -50,8 +51,8 @@ def _explain(
             found["picture"] = f"{number + 1:02d}.png"
             (out / found["picture"]).write_bytes(base64.b64decode(overlay))
         if served.model.modality == "audio":
-            found["sound"] = f"{number + 1:02d}.jpg"
-            (out / found["sound"]).write_bytes(_glimpse(file))
+            found["sound"] = f"{number + 1:02d}.png"
+            _draw(file, found).save(out / found["sound"])
         told.append({**found, "prediction": {**found["prediction"], "input": file.name}})
     served.batcher.close()
     if all("error" in each for each in told):
@@ -137,31 +138,41 @@ def _marked(parts: Sequence[Mapping[str, Any]]) -> Markup:
     return fragment('<p class="marked" dir="auto">{}</p>', Markup(" ").join(marks))
 
 
+def _draw(file: Path, found: Mapping[str, Any]) -> Image:
+    """Return a sound's spectrogram with its timeline."""
+    import numpy as np
+
+    from headstart.audio.decode import read_bytes
+    from headstart.audio.timeline import Segment, Timeline
+    from headstart.audio.timeline_picture import draw
+
+    parts = tuple(Segment(**each) for each in found["segments"])
+    nothing = np.empty(0)
+    return draw(
+        read_bytes(file), Timeline(file.name, found["seconds"], parts, (), nothing, 0.0, nothing[:, None])
+    )
+
+
 def _timeline(found: Mapping[str, Any], picture: bytes) -> Markup:
-    """Return what is heard when, with what the moments count that the answer needs most."""
+    """Return what is heard when, and the moments that the answer needs most."""
     windows = found["windows"]
     starts, weights = windows["starts"], windows["weights"]
     best = sorted(range(len(starts)), key=lambda place: -weights[place])[:_MOMENTS]
     heard = [
-        (f"{clock(each['start'])} to {clock(each['end'])}", each["label"], f"{each['confidence']:.1%}")
+        (f"{each['start']:.1f} s", f"{each['end']:.1f} s", each["label"], f"{each['confidence']:.1%}")
         for each in found["segments"]
     ]
     counts = [
-        (f"{clock(starts[place])} to {clock(starts[place] + windows['length'])}", f"{weights[place]:+.2f}")
+        (f"{starts[place]:.1f} s", f"{starts[place] + windows['length']:.1f} s", f"{weights[place]:+.2f}")
         for place in sorted(best)
         if weights[place] > 0
     ]
-    parts = [sheet(picture, f"Spectrogram of {found['prediction']['input']}")]
+    parts = [sheet(picture, f"What is heard when in {found['prediction']['input']}")]
     if heard:
-        parts.append(table(["When", "What is heard", "Confidence"], heard))
+        parts.append(table(["From", "To", "What is heard", "Confidence"], heard))
     if counts:
-        parts.append(table(["When", "Log-odds"], counts, "The moments that speak most for the answer"))
+        parts.append(table(["From", "To", "Log-odds"], counts, "The moments that speak most for the answer"))
     return Markup("").join(parts)
-
-
-def _glimpse(file: Path) -> bytes:
-    shown = modality("audio").glimpse(file)
-    return shown if isinstance(shown, bytes) else b""
 
 
 EXPLAIN = register(

@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, with its binary extension: what tritonclient speaks.
 
-A model for pictures takes one BYTES tensor of encoded files, a model for texts one of UTF-8 texts. Outputs
+A model for pictures or sounds takes one BYTES tensor of encoded files, one for texts one of UTF-8. Outputs
 are `label` (BYTES), `confidence` and `probabilities` (FP32); with several labels an item `labels` (BYTES,
 JSON lists) and `probabilities`; of a model for numbers `value` and `interval` (FP32).
 

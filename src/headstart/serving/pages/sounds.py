@@ -162,4 +162,6 @@ def _bars(reasons: Mapping[str, Any]) -> list[Part]:
     edges = [0.0, *((middles[1:] + middles[:-1]) / 2).tolist(), reasons["seconds"]]
     weights = np.array(windows["weights"])
     shares = (weights / max(float(np.abs(weights).max()), 1e-9)).tolist()
-    return [Part(*ends, "", share) for *ends, share in zip(edges[:-1], edges[1:], shares, strict=True)]
+    return [
+        Part(start, end, "", share) for start, end, share in zip(edges[:-1], edges[1:], shares, strict=True)
+    ]

@@ -78,6 +78,22 @@ function wav(parts, rate) {
   return new Blob([view], {type: "audio/wav"});
 }
 
+// Telephones record in formats that browsers read and the server does not: those become WAV files here.
+const READ_THERE = /\.(wav|flac|ogg|oga|opus|mp3|aiff?)$/i;
+prepare = async (file) => {
+  if (!file.size || READ_THERE.test(file.name)) return file;
+  try {
+    const sound = await new OfflineAudioContext(1, 1, 32000).decodeAudioData(await file.arrayBuffer());
+    const mean = new Float32Array(sound.length);
+    for (let k = 0; k < sound.numberOfChannels; k++) {
+      sound.getChannelData(k).forEach((value, i) => { mean[i] += value / sound.numberOfChannels; });
+    }
+    return new File([wav([mean], sound.sampleRate)], file.name, {type: "audio/wav"});
+  } catch (error) {
+    return file;  // the server says what is wrong with it
+  }
+};
+
 // The microphone: offered where there is one that may be asked for (https, or this computer).
 const begin = document.getElementById("microphone-start");
 if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
@@ -95,6 +111,7 @@ if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
     panel.hidden = true;
     begin.hidden = false;
     begin.focus();
+    said.textContent = "";
   };
   const done = () => {
     if (!recording || !recording.parts.length) return;
@@ -124,11 +141,13 @@ if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
       const context = new AudioContext();
       recording = {stream, context, parts: [], count: 0};
       await context.audioWorklet.addModule(RECORDER);
+      await context.resume();
       const node = new AudioWorkletNode(context, "recorder");
       node.port.onmessage = (event) => hear(event.data);
       context.createMediaStreamSource(stream).connect(node).connect(context.destination);
       panel.hidden = false;
       begin.hidden = true;
+      said.textContent = "Recording …";
       document.getElementById("microphone-done").focus();
     } catch (error) {
       stop();

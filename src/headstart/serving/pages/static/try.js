@@ -7,20 +7,24 @@ const said = document.getElementById("said");
 const files = document.getElementById("files");
 const drop = document.getElementById("drop");
 let running = null;
+let prepare = async (file) => file;  // sound.js knows more
 
 async function ask(body) {
   if (running) running.abort();
-  running = new AbortController();
+  const mine = running = new AbortController();
   answers.setAttribute("aria-busy", "true");
-  said.textContent = "Looking …";
+  said.textContent = form.dataset.busy;
   said.classList.add("busy");
   try {
+    const sent = await Promise.all(body.getAll("files").map((file) => prepare(file)));
+    body.delete("files");
+    for (const file of sent) body.append("files", file, file.name);
     const reply = await fetch(form.action, {
-      method: "POST", body, signal: running.signal, headers: {"X-Part": "answers"}, credentials: "same-origin",
+      method: "POST", body, signal: mine.signal, headers: {"X-Part": "answers"}, credentials: "same-origin",
     });
     if (!reply.headers.get("Content-Type").startsWith("text/html")) throw new Error(String(reply.status));
     answers.innerHTML = await reply.text();
-    answers.dispatchEvent(new CustomEvent("answered", {detail: body.getAll("files")}));
+    answers.dispatchEvent(new CustomEvent("answered", {detail: sent}));
     const found = Array.from(answers.querySelectorAll("h2"), (each) => each.textContent);
     said.textContent = found.length > 1 ? found.length + " answers: " + found.join(", ") : "Answer: " + found.join("");
   } catch (error) {
