@@ -30,7 +30,8 @@ def feature_maps(wave: Wave) -> NDArray[np.uint8]:
     """Cut a sound into half-overlapping windows, each a picture of three channels.
 
     These are the log-mel spectrogram; the mean of those of its harmonic and of its percussive part; and the
-    first one's change in time (delta). Silent windows are left out, unless the sound is nothing else.
+    first one's change in time (delta). Silent windows are left out; of a sound that is nothing else the
+    first is kept.
 
     Args:
         wave: float32 [samples] at 22,050 a second; one that is shorter than a window is filled with silence.
@@ -57,12 +58,10 @@ def feature_maps(wave: Wave) -> NDArray[np.uint8]:
     wave = np.pad(wave, (0, max(0, (SIDE - 1) * HOP - len(wave))))
     magnitude = np.abs(librosa.stft(wave, n_fft=FFT, hop_length=HOP))
     weights = librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=SIDE)
-    mel, harmonic, percussive = (
-        10 * np.log10(np.maximum(weights @ part**2, 1e-10))
-        for part in (magnitude, *librosa.decompose.hpss(magnitude))
-    )
-    loudest = mel.max()
-    mel, parts = (np.maximum(each - loudest, -_RANGE) for each in (mel, (harmonic + percussive) / 2))
+    powers = [weights @ part**2 for part in (magnitude, *librosa.decompose.hpss(magnitude))]
+    floor = max(float(powers[0].max()), 1e-10) * 10 ** (-_RANGE / 10)
+    mel, harmonic, percussive = (10 * np.log10(np.maximum(each / floor, 1)) - _RANGE for each in powers)
+    parts = (harmonic + percussive) / 2
     delta = librosa.feature.delta(mel)
     scaled = (mel / _RANGE + 1, parts / _RANGE + 1, delta / (2 * _FASTEST) + 0.5)
     picture = np.clip(np.stack(scaled, axis=-1) * 255, 0, 255).round().astype(np.uint8)[::-1]
@@ -71,7 +70,7 @@ def feature_maps(wave: Wave) -> NDArray[np.uint8]:
     if starts[-1] + SIDE < frames:
         starts.append(frames - SIDE)
     heard = [start for start in starts if mel[:, start : start + SIDE].max() > -_SILENT]
-    return np.stack([picture[:, start : start + SIDE] for start in heard])
+    return np.stack([picture[:, start : start + SIDE] for start in heard or starts[:1]])
 
 
 def vgg16_engine(*, offline: bool = False) -> Engine:
