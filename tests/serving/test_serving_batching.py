@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import InternalServerError
 
 from headstart.serving.batching import Batcher, Busy, Late
+from headstart.serving.logs import LOGGER
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -111,7 +112,11 @@ def test_places_are_bounded_and_given_back() -> None:
     assert batcher.under_way == 0
 
 
-def test_a_failure_is_told_to_all_and_the_next_are_answered() -> None:
+def test_a_failure_is_told_to_all_and_the_next_are_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(LOGGER, "propagate", True)
+
     def answer(questions: Sequence[int]) -> list[int]:
         return [1 // question for question in questions]
 
@@ -119,3 +124,4 @@ def test_a_failure_is_told_to_all_and_the_next_are_answered() -> None:
     with pytest.raises(InternalServerError):
         batcher.ask([1, 0], soon())
     assert batcher.ask([1], soon()) == [1]
+    assert "division" in caplog.text  # the log has the reason

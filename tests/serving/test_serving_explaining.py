@@ -132,6 +132,9 @@ def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: by
     assert {"model", "version", "prediction", "method", "exact", "passes", "map", "overlay"} == set(
         answer.json
     )
+    named = shared_client.post("/v1/models/patterns:explain", data={"file": (io.BytesIO(picture), "a.jpg")})
+    assert named.json is not None
+    assert named.json["prediction"]["input"] == "a.jpg"
     two = shared_client.post("/v1/models/mood:explain", json={"items": ["a", "b"]})
     assert two.status_code == 400
     assert shared_client.post("/v1/models/patterns:explain", data=b"x").status_code == 422

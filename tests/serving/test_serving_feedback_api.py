@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.exceptions import BadRequest
 
 from headstart.serving.app import create_app
 from headstart.serving.feedback import FeedbackStore
+from headstart.serving.feedback_api import answer_of
 from headstart.serving.security import Keys
 from headstart.serving.settings import Settings
 
@@ -90,3 +93,11 @@ def test_what_cannot_be_learned_is_refused(
 def test_an_unknown_model_is_not_found(installation: Installation) -> None:
     client, headers, _ = installation
     assert client.post("/v1/models/nobody:correct", json={"items": ["x"]}, headers=headers).status_code == 404
+
+
+def test_a_number_to_learn_is_finite() -> None:
+    served: Any = SimpleNamespace(model=SimpleNamespace(target="number", labels=()))
+    assert answer_of(3, served) == 3.0
+    for said in (float("nan"), float("inf"), 10**400, True, "3"):
+        with pytest.raises(BadRequest, match="a number"):
+            answer_of(said, served)

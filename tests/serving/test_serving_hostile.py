@@ -8,6 +8,7 @@ import json
 import os
 import random
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def test_any_items(path: str, items: list[Any], abstain: Any, shared_client: Fla
         },
     ),
     behind=st.binary(max_size=40),
-    length=st.sampled_from(["exact", "0", "-1", "9" * 40, "x", "1e3", "²", None]),
+    length=st.sampled_from(["exact", "0", "-1", "9" * 40, "0" * 12 + "9" * 5000, "x", "1e3", "²", None]),
 )
 def test_any_tensor(
     path: str, value: dict[str, Any], behind: bytes, length: str | None, shared_client: FlaskClient
@@ -206,3 +207,20 @@ def test_nothing_grows(shared_client: FlaskClient, picture: bytes) -> None:
 
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("shape", [[10**4000] * 3, [2**31], [1] * 9, [999_999_999] * 500_000])
+def test_a_shape_that_is_none_is_refused_at_once(shape: list[int], shared_client: FlaskClient) -> None:
+    tensor = {"name": "input", "datatype": "BYTES", "shape": shape, "data": ["A good day."]}
+    begun = time.monotonic()
+    answer = shared_client.post("/v2/models/mood/infer", json={"inputs": [tensor]})
+    check(answer)
+    assert answer.status_code == 400
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("depth", [*range(800, 1000, 7)])
+def test_what_is_nested_deeply_is_refused(depth: int, shared_client: FlaskClient) -> None:
+    for path in (*PATHS, *V2):
+        body = b'{"items": [' + b"[" * depth + b"]" * depth + b"]}"
+        check(shared_client.post(path, data=body, content_type="application/json"))

@@ -414,7 +414,7 @@ def test_the_monitor_shows_traffic_and_drift(
     ada: tuple[FlaskClient, str], shared: Serving, pattern_pictures: Path
 ) -> None:
     client, _ = ada
-    assert "Too little is known yet." in client.get("/monitor?model=patterns").text
+    assert "cannot be told yet." in client.get("/monitor?model=patterns").text
     served = Registry(shared.settings)["patterns"]
     files = [file.read_bytes() for file in sorted(pattern_pictures.glob("*/*.jpg"))[:30]]
     predictions, features = served.predict(files, time.monotonic() + 60)

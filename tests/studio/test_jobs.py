@@ -199,6 +199,8 @@ def test_options_are_read(option: Option, given: str | None, read: object) -> No
     [
         (Option("n", "N", 3, least=1, most=9), "10"),
         (Option("n", "N", 3, least=1), "0"),
+        (Option("n", "N", 3, least=1, most=9), "9" * 4000),
+        (Option("n", "N", 3, least=1, most=9), "9" * 5000),
         (Option("n", "N", 3), "3.5"),
         (Option("x", "X", 0.5), "nan"),
         (Option("x", "X", 0.5), "inf"),

@@ -17,6 +17,8 @@ from typing import Generic, TypeVar
 
 from werkzeug.exceptions import GatewayTimeout, InternalServerError, TooManyRequests
 
+from headstart.serving.logs import LOGGER
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -130,7 +132,7 @@ class Batcher(Generic[Q, A]):
         tickets = [_Ticket[Q, A](question, deadline, wanted) for question in questions]
         self._waiting.extend(tickets)
         for _ in tickets:
-            self._thread.submit(self._turn)
+            self._thread.submit(self._turn).add_done_callback(_tell)
         try:
             return [ticket.answer.result(max(0.0, deadline - time.monotonic())) for ticket in tickets]
         except TimeoutError as error:
@@ -168,6 +170,12 @@ class Batcher(Generic[Q, A]):
             for ticket in batch:  # after a failure nobody shall wait for ever
                 if not ticket.answer.done():
                     ticket.answer.set_exception(CancelledError())
+
+
+def _tell(turn: Future[None]) -> None:
+    """Log why a turn failed: those who asked learn only that it did."""
+    if not turn.cancelled() and (error := turn.exception()) is not None:
+        LOGGER.error("the network could not answer", exc_info=error)
 
 
 def _begun(ticket: _Ticket[Q, A]) -> bool:

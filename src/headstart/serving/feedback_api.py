@@ -10,10 +10,11 @@ from werkzeug.exceptions import BadRequest, Forbidden, UnprocessableEntity
 
 from headstart.data.items import Answer
 from headstart.serving.models import Served
-from headstart.serving.requests import Asked, read
+from headstart.serving.requests import Asked, read, short
 from headstart.serving.shared import serving
 
 blueprint = Blueprint("feedback", __name__, url_prefix="/v1")
+_LARGEST = 1e300
 
 
 @blueprint.post("/models/<part:name>:correct")
@@ -61,21 +62,17 @@ def answer_of(said: Any, served: Served) -> Answer:
     """
     target, labels = served.model.target, served.model.labels
     if target == "number":
-        if isinstance(said, bool) or not isinstance(said, int | float):
-            raise BadRequest(f"a number, not {_short(said)}")
+        if isinstance(said, bool) or not isinstance(said, int | float) or not abs(said) < _LARGEST:
+            raise BadRequest(f"a number, not {short(said)}")
         return float(said)
     if target == "labels":
         if not isinstance(said, list) or not all(each in labels for each in said):
-            raise BadRequest(f"a list of labels of {_listed(labels)}, not {_short(said)}")
+            raise BadRequest(f"a list of labels of {_listed(labels)}, not {short(said)}")
         return tuple(said)
     if said not in labels:
-        raise BadRequest(f"one of the labels {_listed(labels)}, not {_short(said)}")
+        raise BadRequest(f"one of the labels {_listed(labels)}, not {short(said)}")
     return str(said)
 
 
 def _listed(labels: Sequence[str]) -> str:
     return ", ".join(labels[:20]) + (" …" if len(labels) > 20 else "")
-
-
-def _short(value: Any) -> str:
-    return f"{value!r}"[:60]

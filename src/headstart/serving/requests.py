@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+import reprlib
 import select
 import socket
 import time
@@ -74,7 +75,7 @@ def check_count(count: int, most: int) -> None:
 def refuse_compressed(request: Request) -> None:
     """Refuse a compressed body: what it would become is not known before."""
     if request.content_encoding:
-        raise UnsupportedMediaType(f"a body that is not compressed, not {_short(request.content_encoding)}")
+        raise UnsupportedMediaType(f"a body that is not compressed, not {short(request.content_encoding)}")
 
 
 def body_of(request: Request) -> bytes:
@@ -99,7 +100,7 @@ def flag(request: Request, options: dict[str, Any], name: str) -> bool:
     value = options.get(name, request.args.get(name, False))
     known = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
     if not isinstance(value, bool | str) or value not in known:
-        raise BadRequest(f"{name} is true or false, not {_short(value)}")
+        raise BadRequest(f"{name} is true or false, not {short(value)}")
     return known[value]
 
 
@@ -121,7 +122,7 @@ def deadline(request: Request, most: float) -> float:
     except ValueError:
         seconds = math.nan
     if not seconds > 0:
-        raise BadRequest(f"X-Request-Timeout is a number of seconds, not {_short(given)}")
+        raise BadRequest(f"X-Request-Timeout is a number of seconds, not {short(given)}")
     return time.monotonic() + min(seconds, most)
 
 
@@ -157,7 +158,7 @@ def unpack(value: Any, served: Served) -> bytes | str:
     if isinstance(value, str):
         return value if served.model.modality == "text" else _decoded(value)
     what = "texts" if served.model.modality == "text" else "base64"
-    raise BadRequest(f"items are {what}, not {_short(value)}")
+    raise BadRequest(f"items are {what}, not {short(value)}")
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def parse(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
     if not isinstance(value, dict):
-        raise BadRequest(f"the body is a JSON object, not {_short(value)}")
+        raise BadRequest(f"the body is a JSON object, not {short(value)}")
     return value
 
 
@@ -202,5 +203,6 @@ def _decoded(text: str) -> bytes:
         raise BadRequest("an item is not base64") from error
 
 
-def _short(value: Any) -> str:
-    return f"{value!r}"[:60]
+def short(value: Any) -> str:
+    """Return what was sent in a few characters, however large or nested it is."""
+    return reprlib.repr(value)[:60]

@@ -71,6 +71,8 @@ def explain(name: str, version: str | None = None) -> Response:
     if len(asked.items) != 1:
         raise BadRequest(f"one item to explain, not {len(asked.items)}")
     found = explaining.explain(served, asked.items[0], until, still_there(request))
+    if name_of_item := asked.names[0]:
+        found["prediction"]["input"] = name_of_item
     return jsonify({"model": served.name, "version": served.version, **found})
 
 

@@ -33,6 +33,7 @@ blueprint = Blueprint("v2", __name__, url_prefix="/v2")
 
 INPUT = "input"
 _HEADER = "Inference-Header-Content-Length"
+_DIGITS, _DIMENSIONS, _LARGEST = 12, 8, 2**31
 _ONE = "/models/<part:name>"
 _VERSION = "/models/<part:name>/versions/<part:version>"
 _OUTPUTS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -119,7 +120,8 @@ def _parts() -> tuple[dict[str, Any], memoryview]:
     given = request.headers.get(_HEADER)
     length = len(body)
     if given is not None:
-        if not (given.isascii() and given.isdecimal() and int(given[:12]) <= len(body)):
+        digits = given.isascii() and given.isdecimal() and len(given) <= _DIGITS
+        if not (digits and int(given) <= len(body)):
             raise BadRequest(f"{_HEADER} is the length of the JSON part, not {given[:20]!r}")
         length = int(given)
     return parse(body[:length]), memoryview(body)[length:]
@@ -134,13 +136,15 @@ def _items(value: dict[str, Any], binary: memoryview, served: Served) -> list[by
     if tensor.get("name") != INPUT or tensor.get("datatype") != "BYTES":
         raise BadRequest(f"the input is called {INPUT!r} and has the datatype BYTES")
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(type(n) is int and n >= 0 for n in shape):
+    if not (isinstance(shape, list) and 0 < len(shape) <= _DIMENSIONS and all(map(_is_size, shape))):
         raise BadRequest("the input's shape is a list of numbers: [number of items]")
     size = _parameters(tensor).get("binary_data_size")
     if size is None:
         if not isinstance(tensor.get("data"), list):
             raise BadRequest('the input\'s "data" is a list')
-        found: list[bytes | str] = [unpack(each, served) for each in _flat(tensor["data"])]
+        data = _flat(tensor["data"])
+        check_count(len(data), served.settings.items)
+        found: list[bytes | str] = [unpack(each, served) for each in data]
     else:
         if type(size) is not int or size != len(binary):
             raise BadRequest(f"binary_data_size is the number of bytes behind the JSON part, {len(binary)}")
@@ -149,8 +153,11 @@ def _items(value: dict[str, Any], binary: memoryview, served: Served) -> list[by
         raise BadRequest(f"the shape {shape} has {math.prod(shape)} items, the tensor {len(found)}")
     if not found:
         raise BadRequest("at least one item")
-    check_count(len(found), served.settings.items)
     return found
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _flat(data: list[Any]) -> list[Any]:

@@ -85,7 +85,7 @@ class Option:
             number = type(self.default)(given)
         except ValueError as error:
             raise self._wrong(given) from error
-        if not math.isfinite(number) or number < self._or(self.least, -1) or number > self._or(self.most, 1):
+        if not (self._or(self.least, -1) <= number <= self._or(self.most, 1) and abs(number) < math.inf):
             raise self._wrong(given)
         return number
 
