@@ -4,8 +4,8 @@
 
 A pass is all that `fit` does before the head: list, read, hash, decode, measure, fingerprint, resample,
 log-mel patches, network (OpenVINO), store, index. The peer is the plain loop: `librosa.load`, librosa's
-melspectrogram, YAMNet in torch, eager, in fp32, a clip after the other; it does nothing else. "Times real time
-per core" is seconds of sound for a second of CPU time; other work on the machine slows the wall clock.
+melspectrogram, YAMNet in torch, eager, in fp32, a clip after the other; it does nothing else. "Times real
+time per core" is seconds of sound for a second of CPU time; other work on the machine slows the wall clock.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def as_librosa(wave: np.ndarray, spec: Waves) -> np.ndarray:
 
 def librosa_weights(spec: Waves) -> np.ndarray:
     return librosa.filters.mel(
-        sr=spec.rate, n_fft=spec.fft, n_mels=spec.bands, fmin=spec.lowest, fmax=spec.highest, htk=True, norm=None
+        sr=spec.rate, n_fft=spec.fft, n_mels=spec.bands, fmin=spec.lowest, fmax=spec.highest,
+        htk=True, norm=None,
     ).T  # fmt: skip
 
 

@@ -13,7 +13,9 @@ FINE = {"channels": 1.0, "peak": 0.5, "level": -20.0, "clipped": 0.0, "silent": 
 
 
 def fact(number: int = 0, shape: tuple[int, int] = (5_000, 16_000), **measures: float) -> Facts:
-    return Facts(f"{number:02}", number * 0x0F0F_1234_5678, shape, "WAV PCM_16", measures={**FINE, **measures})
+    return Facts(
+        f"{number:02}", number * 0x0F0F_1234_5678, shape, "WAV PCM_16", measures={**FINE, **measures}
+    )
 
 
 def said(*facts: Facts) -> list[str]:

@@ -54,11 +54,13 @@ def feature_maps(wave: Wave) -> NDArray[np.uint8]:
 
     require(["librosa"], "train", "feature maps")
     import librosa
+    from librosa.decompose import hpss
+    from librosa.filters import mel as triangles
 
     wave = np.pad(wave, (0, max(0, (SIDE - 1) * HOP - len(wave))))
     magnitude = np.abs(librosa.stft(wave, n_fft=FFT, hop_length=HOP))
-    weights = librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=SIDE)
-    powers = [weights @ part**2 for part in (magnitude, *librosa.decompose.hpss(magnitude))]
+    weights = triangles(sr=RATE, n_fft=FFT, n_mels=SIDE)
+    powers = [weights @ part**2 for part in (magnitude, *hpss(magnitude))]
     floor = max(float(powers[0].max()), 1e-10) * 10 ** (-_RANGE / 10)
     mel, harmonic, percussive = (10 * np.log10(np.maximum(each / floor, 1)) - _RANGE for each in powers)
     parts = (harmonic + percussive) / 2

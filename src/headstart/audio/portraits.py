@@ -111,13 +111,13 @@ def mean_pictures(classes: Mapping[str, Iterable[bytes | NDArray[np.uint8]]]) ->
 def _decibels(wave: Wave, rate: int, fft: int) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
     """Return the spectrograms in dB below the loudest point of the sound, and the chromagram."""
     import librosa
+    from librosa.decompose import hpss
+    from librosa.filters import mel as triangles
 
     hop = int(np.clip(len(wave) // _COLUMNS, 64, 512))
     magnitude = np.abs(librosa.stft(wave, n_fft=fft, hop_length=hop))
-    parts = dict(
-        zip(("mel", "harmonic", "percussive"), (magnitude, *librosa.decompose.hpss(magnitude)), strict=True)
-    )
-    weights = librosa.filters.mel(sr=rate, n_fft=fft, n_mels=_BANDS)
+    parts = dict(zip(("mel", "harmonic", "percussive"), (magnitude, *hpss(magnitude)), strict=True))
+    weights = triangles(sr=rate, n_fft=fft, n_mels=_BANDS)
     powers = {name: weights @ part**2 for name, part in parts.items()}
     loudest = max(float(powers["mel"].max()), 1e-10)
     spectra = {

@@ -91,21 +91,19 @@ def straddling(items: Sequence[Item], what: str, places: Sequence[str | None]) -
         yield Finding("hurts", f"{count(len(torn), 'group')} in more than one {what}: {some(torn)}.")
 
 
-def parted(pairs: Sequence[Duplicate], items: Sequence[Item]) -> Iterator[Finding]:
-    """Find copies that folds or groups tear apart."""
-    severity: Literal["hurts", "note"]
-    for what, severity, place in (
-        ("fold", "hurts", lambda item: item.fold),
-        ("group", "note", lambda item: item.group),
-    ):
-        torn = [
-            f"{first.name} and {second.name}"
-            for first, second in ((items[pair.first], items[pair.second]) for pair in pairs)
-            if None not in (place(first), place(second)) and place(first) != place(second)
-        ]
-        if torn:
-            pair = count(len(torn), "pair of copies is", "pairs of copies are")
-            yield Finding(severity, f"{pair} in different {what}s: {some(torn)}.")
+def parted(
+    pairs: Sequence[Duplicate], items: Sequence[Item], what: str, places: Sequence[str | None]
+) -> Iterator[Finding]:
+    """Name copies that folds or groups tear apart; `fit` joins groups by itself, but obeys folds."""
+    torn = [
+        f"{items[pair.first].name} and {items[pair.second].name}"
+        for pair in pairs
+        if None not in (places[pair.first], places[pair.second]) and places[pair.first] != places[pair.second]
+    ]
+    if torn:
+        number = count(len(torn), "pair of copies is", "pairs of copies are")
+        severity: Literal["hurts", "note"] = "hurts" if what == "fold" else "note"
+        yield Finding(severity, f"{number} in different {what}s: {some(torn)}.")
 
 
 def odd(modality: str, names: Sequence[str], facts: Sequence[Facts]) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def fit_deep_head(
         optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, max(steps, 2))
         for _ in range(epochs):
-            for batch in torch.randperm(len(x)).split(_BATCH):
+            for batch in torch.split(torch.randperm(len(x)), _BATCH):
                 loss = functional.cross_entropy(network(x[batch]), answers[batch])
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
