@@ -42,13 +42,24 @@ def test_it_is_a_backbone_of_four_blocks() -> None:
     assert features.abs().mean() > 0.05  # the signal does not fade on its way
 
 
-def test_its_card_says_that_it_knows_nothing() -> None:
-    card = backbones.card("basic_cnn")
+def test_there_is_one_for_sounds() -> None:
+    backbone = backbones.load("log_mel_cnn", offline=True)
+    with torch.no_grad():
+        grid, features = backbone(torch.randn(2, 64, 64))
+    assert (tuple(grid.shape), tuple(features.shape)) == ((2, 128, 4, 4), (2, 128))
+    assert sum(weight.numel() for weight in backbone.parameters()) == backbone.card.parameters
+    assert features.abs().mean() > 0.05
+
+
+@pytest.mark.parametrize("name", ["basic_cnn", "log_mel_cnn"])
+def test_its_card_says_that_it_knows_nothing(name: str) -> None:
+    card = backbones.card(name)
     assert not card.pretrained
     assert "knows nothing" in card.notes
     assert card.doors == ()
     assert json.loads(json.dumps(card.to_json()))["digest"] == ""
-    others = [other for name, other in backbones.cards().items() if name != "basic_cnn"]
+    untrained = ("basic_cnn", "log_mel_cnn")
+    others = [other for name, other in backbones.cards().items() if name not in untrained]
     assert all(other.pretrained or not other.features for other in others)  # terms are fitted from the start
 
 

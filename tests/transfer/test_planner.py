@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cost import COST
 
+from headstart.audio.augmentation import STANDARD as STANDARD_SOUNDS
 from headstart.errors import OptionError
 from headstart.training.plan import HEAD, STRATEGIES, Plan
 from headstart.transfer.depths import Depth
@@ -278,3 +279,18 @@ def test_in_a_hurry_passages_are_shorter() -> None:
 def test_of_texts_the_head_takes_the_best_depth_itself() -> None:
     made = plan(texts(items=100, accuracies=MIDDLE_BEST), replace(CHEAP, size=128, passages=2.4))
     assert made.strategy == "freeze-all"
+
+
+def test_sounds_are_planned_in_words_of_sounds() -> None:
+    heard = evidence(patches=3.2, side=None, size=96, distance=None, accuracies=MIDDLE_BEST)
+    assert heard.modality == "audio"
+    made = plan(heard, CHEAP)
+    assert made.strategy == "fine-tune-all"
+    assert made.size == 96
+    assert made.phases[0].augment == STANDARD_SOUNDS
+    told = " ".join([made.words(), *made.evidence["reasons"]])
+    assert "every sound is distorted anew" in told
+    assert not any(word in told for word in ("picture", "pixel", "enlarg", "mirror"))
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
+    short = plan(heard, CHEAP, minutes=1.5)
+    assert all(phase.epochs < made.phases[0].epochs for phase in short.phases)

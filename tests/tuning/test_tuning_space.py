@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from headstart.audio.augmentation import STRONG as STRONG_SOUNDS
 from headstart.images.augmentation import LIGHT, STANDARD
 from headstart.training.plan import HEAD, Phase, Plan, Settings
 from headstart.tuning.space import grid, in_words, planned, search_space, starting_point
@@ -136,6 +137,15 @@ def test_augmentation_is_that_of_the_point_in_the_phases_that_train_blocks() -> 
     ]
     plain = planned(LATE, {**start, "augment": "none"}, OWN).phases[-1]
     assert (plain.augment, plain.views) == (None, 1)  # without distortion all views are the same
+
+
+def test_sounds_are_distorted_as_sounds() -> None:
+    late = LATE.replace(modality="audio")
+    start = starting_point(late, search_space(late, OWN), OWN)
+    strong = planned(late, {**start, "augment": "strong"}, OWN).phases[-1]
+    assert strong.augment == STRONG_SOUNDS
+    plain = planned(late, {**start, "augment": "none"}, OWN).phases[-1]
+    assert (plain.augment, plain.views) == (None, late.phases[-1].views)  # each view is another patch
 
 
 def test_what_can_be_chosen_depends_on_the_data_and_on_the_loss() -> None:

@@ -16,7 +16,7 @@ from headstart.backbones.text_backbone import MeanOfTokens, TextBackbone
 from headstart.errors import BackboneError
 from headstart.networks import bert
 from headstart.networks import efficientnet_lite as lite
-from headstart.networks.basic_cnn import BasicCNN
+from headstart.networks.basic_cnn import OF_SOUNDS, BasicCNN
 from headstart.networks.bert import BertEncoder
 from headstart.networks.efficientnet_lite import EfficientNetLite
 from headstart.networks.vgg import VGG16
@@ -67,6 +67,8 @@ def untrained(card: Card) -> Backbone:
     Returns:
         The Backbone, in evaluation mode.
     """
+    if card.modality == "audio":
+        return AudioBackbone(card, dict(BasicCNN(1, OF_SOUNDS).blocks.items()))
     return Backbone(card, dict(BasicCNN().blocks.items()))
 
 

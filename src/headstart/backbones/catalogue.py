@@ -139,6 +139,22 @@ _BASIC_CNN = Card(
     "with the strategy `scratch`.",
 )
 
+_LOG_MEL_CNN = Card(
+    name="log_mel_cnn",
+    architecture="four blocks of convolution, batch norm, ReLU and max pooling, over log-mel patches",
+    source="headstart",
+    licence="Apache-2.0",
+    training_data="nothing: it starts from random numbers",
+    preprocess=Waves(size=64, step=32),
+    features=128,
+    blocks=tuple(f"block{number}" for number in range(1, 5)),
+    parameters=97_392,
+    digest="",
+    modality="audio",
+    notes="It knows nothing: its features are of no use until it is trained, with the strategy `scratch`. A "
+    "patch lasts 0.64 seconds: for short sounds that are unlike AudioSet's, such as spoken words.",
+)
+
 _TERMS = Card(
     name=TERMS,
     architecture="linear model on TF-IDF weights of words and pairs of words",
@@ -203,6 +219,7 @@ CARDS: dict[str, Card] = {
         _BASIC_CNN,
         _MINILM,
         _YAMNET,
+        _LOG_MEL_CNN,
         _TERMS,
         _DOCUMENT_CNN,
     )

@@ -1,18 +1,18 @@
-"""AdaBN: a network whose batch normalisation has the statistics of the target's pictures."""
+"""AdaBN: a network whose batch normalisation has the statistics of the target's items."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.artefact.members import Member
 from headstart.artefact.rebuilding import torch_network
-from headstart.backbones.card import Preprocess
+from headstart.backbones.card import Card, Preprocess, Waves
 from headstart.data.items import Item
 from headstart.fitting.finetuning import keep_weights
 from headstart.modalities import modality
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 FEWEST, _MOST = 32, 256
-"""Pictures: fewer give no statistics to rely on; more hardly change what has many places in each."""
+"""Items: fewer give no statistics to rely on; more hardly change what has many places in each."""
 _BATCH = 32
 
 
 def with_norms_of(member: Member, items: Sequence[Item], *, seed: int, offline: bool) -> Member | None:
-    """Return a member whose network normalises by the statistics of some pictures, where it has batch norm.
+    """Return a member whose network normalises by the statistics of some items, where it has batch norm.
 
     Its head is still the old one, which is of no use on the new features.
 
@@ -48,14 +48,14 @@ def with_norms_of(member: Member, items: Sequence[Item], *, seed: int, offline: 
         https://arxiv.org/abs/1603.04779.
     """
     spec = member.backbone.preprocess
-    if not isinstance(spec, Preprocess) or len(items) < FEWEST or not member.is_ir:
+    if not isinstance(spec, Preprocess | Waves) or len(items) < FEWEST or not member.is_ir:
         return None
     network = copy.deepcopy(torch_network(member, offline=offline))
     if not norms_of(network):
         return None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(items))[:_MOST])
-    recompute(network, _pixels([items[n] for n in chosen], spec))
-    learned = f"{member.backbone.training_data}; its batch normalisation is of the target's pictures"
+    recompute(network, _inputs([items[n] for n in chosen], member.backbone))
+    learned = f"{member.backbone.training_data}; its batch normalisation is of the target's items"
     card, path, weights = keep_weights(network, learned, "with other batch statistics")
     return replace(member, backbone=card, network=path, weights=weights)
 
@@ -75,7 +75,7 @@ def norms_of(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [each for each in every if each.running_mean is not None]
 
 
-def recompute(network: nn.Module, batches: Iterable[NDArray[np.uint8]]) -> None:
+def recompute(network: nn.Module, batches: Iterable[NDArray[Any]]) -> None:
     """Replace the statistics of batch norm by the mean over batches; nothing else changes.
 
     Args:
@@ -98,10 +98,10 @@ def recompute(network: nn.Module, batches: Iterable[NDArray[np.uint8]]) -> None:
         norm.eval()
 
 
-def _pixels(items: Sequence[Item], spec: Preprocess) -> Iterator[NDArray[np.uint8]]:
-    reader = modality("image")
+def _inputs(items: Sequence[Item], card: Card) -> Iterator[NDArray[Any]]:
+    reader = modality(card.modality)
     for start in range(0, len(items), _BATCH):
         part = items[start : start + _BATCH]
-        rows = [row for item in part for row in reader.inputs(item.source, spec, "torch")]
+        rows = [row for item in part for row in reader.inputs(item.source, card.preprocess, "torch")]
         if len(rows) > 1:  # one picture has no spread of its own where a grid is one place
             yield np.stack(rows)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from headstart import backbones, data
 from headstart.artefact.loading import load
 from headstart.artefact.model import Model
-from headstart.backbones.card import Tokens, Verbatim
+from headstart.backbones.card import Tokens, Verbatim, Waves
 from headstart.data.items import Dataset
 from headstart.errors import DataError, OptionError, require
 from headstart.evaluation import Evaluation, compare
@@ -388,4 +388,6 @@ def _seen(card: Card) -> str:
     spec = card.preprocess
     if isinstance(spec, Verbatim):
         return "the text itself"
+    if isinstance(spec, Waves):
+        return f"{spec.size} frames"
     return f"{spec.size} tokens" if isinstance(spec, Tokens) else f"{spec.size} pixels"

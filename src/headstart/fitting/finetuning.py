@@ -12,19 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import backbones
+from headstart.audio.augmentation import AudioAugmentation
 from headstart.backbones import Card, tensors
-from headstart.backbones.card import Tokens
+from headstart.backbones.card import Tokens, Waves
 from headstart.engines.conversion import backbone_ir, ir_path
 from headstart.engines.openvino_engine import OpenVinoEngine, openvino_key
 from headstart.errors import DataError, OptionError
 from headstart.files import atomic_file, digest_bytes, digest_json
 from headstart.fitting.heads import Scale, fitting_loss, load_head, read_head
+from headstart.images.augmentation import Augmentation
+from headstart.modalities import modality
 from headstart.progress import Say
-from headstart.training import lora
+from headstart.training import lora, patches
 from headstart.training.initialisation import initialise
 from headstart.training.inputs import Inputs
 from headstart.training.loop import Trained, TrainingData, train
 from headstart.training.network import Network, make_head
+from headstart.training.patches import Clips, PatchInputs
 from headstart.training.pixels import Canvases, PixelInputs
 from headstart.training.plan import HEAD, Phase, Plan
 from headstart.training.tokens import PLAIN, Passages, TokenInputs
@@ -138,8 +142,8 @@ def train_plan(
     plan.check(gathered.card.name, backbones.card(plan.backbone, offline=offline).blocks)
     plan, scale = fitting_loss(plan, arrangement) if targets is None else (plan, Scale())
     backbone = starting_backbone(plan, offline=offline)
+    _check_distortions(plan, gathered.card)
     if isinstance(gathered.card.preprocess, Tokens):
-        _check_for_texts(plan)
         _skip_mail_headers(backbone, gathered.card)
     if plan.settings.lora and plan.changes_backbone:
         say(lora.add(backbone, plan))
@@ -283,8 +287,8 @@ def _phase_inputs(
             # What was gathered is all that a head in front of a frozen network needs.
             return BoundaryInputs(HEAD, (gathered.card.features,), [gathered.features.X])
         kept = [name for name in backbone.card.blocks if name not in phase.trainable]
-        text = isinstance(backbone.card.preprocess, Tokens)
-        anew = bool(phase.trainable) if text else phase.augment is not None
+        parts = isinstance(backbone.card.preprocess, Tokens | Waves)  # another part of an item in each epoch
+        anew = bool(phase.trainable) if parts else phase.augment is not None
         if not kept or (anew and not phase.views):
             return whole(phase)
         found = boundary_inputs(
@@ -315,15 +319,38 @@ def _whole_network(
         passages = Passages(items, spec)
         plain = min(PLAIN, passages.most(arrangement.val))
         return lambda _phase: TokenInputs(passages, plan.seed, plain), plain
+    if isinstance(spec, Waves):
+        clips = Clips(items, spec)
+        plain = min(patches.PLAIN, clips.most(arrangement.val))
+
+        def heard(phase: Phase) -> Inputs:
+            how = phase.augment if isinstance(phase.augment, AudioAugmentation) else None
+            return PatchInputs(clips, how, plan.seed, plain)
+
+        return heard, plain
     canvases = Canvases(items, backbone.card.pixels)
-    return lambda phase: PixelInputs(canvases, phase.augment, plan.seed), 1
+
+    def seen(phase: Phase) -> Inputs:
+        how = phase.augment if isinstance(phase.augment, Augmentation) else None
+        return PixelInputs(canvases, how, plan.seed)
+
+    return seen, 1
 
 
-def _check_for_texts(plan: Plan) -> None:
-    distorted = any(phase.augment is not None for phase in plan.phases)
-    if distorted or plan.settings.mixup > 0 or plan.settings.cutmix > 0:
-        fix = "leave augment, mixup and cutmix out: another passage in each epoch is what texts have"
-        raise OptionError("a plan for texts", "one that distorts or blends pictures", fix)
+def _check_distortions(plan: Plan, card: Card) -> None:
+    """Refuse a plan whose items would be distorted in ways that they cannot be."""
+    found = [phase.augment for phase in plan.phases if phase.augment is not None]
+    if isinstance(card.preprocess, Tokens):
+        if found or plan.settings.mixup > 0 or plan.settings.cutmix > 0:
+            fix = "leave augment, mixup and cutmix out: another passage in each epoch is what texts have"
+            raise OptionError("a plan for texts", "one that distorts or blends pictures", fix)
+        return
+    sound = isinstance(card.preprocess, Waves)
+    if sound and plan.settings.cutmix > 0:
+        raise OptionError("a plan for sounds", "one with CutMix, which is for pictures", "use mixup")
+    if not all(isinstance(each, AudioAugmentation if sound else Augmentation) for each in found):
+        fix = f'say "modality": "{card.modality}" in the plan, or leave augment out'
+        raise OptionError(f"distortions for {modality(card.modality).noun}", "others", fix)
 
 
 def _answer(

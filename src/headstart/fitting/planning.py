@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import backbones
-from headstart.backbones.card import Tokens
+from headstart.backbones.card import Preprocess, Tokens, Waves
 from headstart.data.items import Dataset, Target
 from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MEASURED = 2000
 """So many training items are measured at most: more would hardly change a plan."""
 _FOLDS = 3
-_DISTANCE_ITEMS, _LENGTH_ITEMS = 48, 200
+_DISTANCE_ITEMS, _DISTANCE_ROWS, _LENGTH_ITEMS = 48, 4, 200
 
 
 @dataclass(frozen=True)
@@ -249,18 +249,26 @@ def measure(
     if missing:  # a file that has gone since it was gathered
         chosen = np.delete(chosen, missing)
     labelled = train.take(chosen)
+    spec = network.card.preprocess
+    patches = None
+    if isinstance(spec, Waves):
+        last = features[gathered.card.blocks[-1]]
+        patches = len(last.item) / len(last)
+        # The mean of a linear head's answers is its answer to the mean, which has fewer rows to fit.
+        features = {name: _mean_of_each(its) for name, its in features.items()}
     choice = choose(network.card, lambda: network, engine=engine, precision=precision)
     started = time.monotonic()
     with one_core_each():
         depths = probe_depths(features, labelled, folds=_FOLDS, seed=seed)
-    probe = (time.monotonic() - started) / len(depths) / max(1, len(labelled.y))
+    probe = (time.monotonic() - started) / len(depths) / max(1, len(labelled.y)) * (patches or 1)
     cost, _ = measure_cost(dataset, network, choice.start, probe=probe)
-    text = isinstance(network.card.preprocess, Tokens)
+    text = isinstance(spec, Tokens)
     distances = {} if text else source_distances(network, _inputs(dataset, network))
     depths = [replace(depth, distance=distances.get(depth.block)) for depth in depths]
     counts = [count for count in train.counts() if count]
     shapes = [facts.shape for facts in (gathered.facts[n] for n in items) if facts.shape]
-    side = int(np.median([min(shape) for shape in shapes])) if shapes and not text else None
+    seen = shapes and isinstance(spec, Preprocess)
+    side = int(np.median([min(shape) for shape in shapes])) if seen else None
     last = features[gathered.card.blocks[-1]]
     evidence = Evidence(
         backbone=gathered.card.name,
@@ -277,6 +285,7 @@ def measure(
         side=side,
         tokens=_tokens(dataset, network) if text else None,
         longest=_longest(network) if text else None,
+        patches=patches,
         row_bytes=_row_bytes(network),
         val=len(arrangement.val),
         mirrored=lost_when_mirrored(dataset, last, labelled, network.card, choice, store, seed=seed),
@@ -342,7 +351,13 @@ def _subset(train: Labelled, seed: int) -> NDArray[np.int64]:
 def _inputs(dataset: Dataset, network: Backbone) -> NDArray[np.uint8]:
     reader, spec = modality(dataset.modality), network.card.preprocess
     some = dataset.items[:: max(1, len(dataset) // _DISTANCE_ITEMS)][:_DISTANCE_ITEMS]
-    return np.concatenate([np.stack(reader.inputs(item.source, spec, "torch")) for item in some])
+    rows = [reader.inputs(item.source, spec, "torch")[:_DISTANCE_ROWS] for item in some]
+    return np.concatenate([np.stack(each) for each in rows])
+
+
+def _mean_of_each(features: Features) -> Features:
+    """Return one row for each item, the mean of its rows."""
+    return Features(features.pool(features.X), np.arange(len(features)), features.group)
 
 
 def _tokens(dataset: Dataset, network: Backbone) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 CHANNELS = (32, 64, 128, 128)
+OF_SOUNDS = (16, 32, 64, 128)
 
 
 class BasicCNN(nn.Module):
@@ -19,18 +20,21 @@ class BasicCNN(nn.Module):
 
     It starts from He's random numbers (normal, seed 0): it knows nothing.
 
+    Args:
+        channels: Of what it sees, int: 3 for pictures, 1 for spectrograms. Defaults to 3.
+        widths: Channels of the blocks, int each. Defaults to `CHANNELS`.
+
     Example:
         >>> network = BasicCNN().eval()
         >>> tuple(network(torch.zeros(1, 3, 64, 64)).shape)
         (1, 128, 4, 4)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 3, widths: tuple[int, ...] = CHANNELS) -> None:
         super().__init__()
         self.blocks = nn.ModuleDict()
         generator = torch.Generator().manual_seed(0)
-        channels = 3
-        for number, out in enumerate(CHANNELS, start=1):
+        for number, out in enumerate(widths, start=1):
             conv = nn.Conv2d(channels, out, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=generator)
             self.blocks[f"block{number}"] = nn.Sequential(
@@ -39,7 +43,7 @@ class BasicCNN(nn.Module):
             channels = out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the grid [n, 128, h / 16, w / 16] of normalised pictures [n, 3, h, w]."""
+        """Return the grid [n, 128, h / 16, w / 16] of normalised inputs [n, channels, h, w]."""
         for block in self.blocks.values():
             x = cast(Tensor, block(x))
         return x

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
+from headstart.audio import augmentation as of_sounds
+from headstart.audio.augmentation import AudioAugmentation
 from headstart.errors import OptionError
-from headstart.images.augmentation import Augmentation, preset
+from headstart.images import augmentation as of_pictures
+from headstart.images.augmentation import Augmentation
 
 Strategy = Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -157,10 +160,11 @@ class Phase:
         epochs: How often every training item is seen, int.
         rates: Peak learning rate of each trained block and of "new-head", {name: float}. The blocks are whole
             and the last ones of the network, without gaps.
-        augment: How pictures are distorted. Defaults to None (not at all).
-        views: How many distorted views of a picture (passages of a text) the frozen blocks see, once; the
-            epochs use them in turn, int. 0 runs the frozen blocks in every epoch, on pictures that are
-            distorted anew, on another passage of a text. Defaults to 0.
+        augment: How pictures (an Augmentation) or sounds (an AudioAugmentation) are distorted. Defaults to
+            None (not at all).
+        views: How many distorted views of a picture (passages of a text, patches of a sound) the frozen
+            blocks see, once; the epochs use them in turn, int. 0 runs the frozen blocks in every epoch, on
+            items that are distorted anew, on another passage or patch. Defaults to 0.
 
     Raises:
         OptionError: A value outside its range.
@@ -173,7 +177,7 @@ class Phase:
     name: str
     epochs: int
     rates: Mapping[str, float]
-    augment: Augmentation | None = None
+    augment: Augmentation | AudioAugmentation | None = None
     views: int = 0
 
     def __post_init__(self) -> None:
@@ -194,8 +198,12 @@ class Phase:
         return {**_shallow(self), "rates": dict(self.rates), "augment": augment}
 
     @classmethod
-    def from_json(cls, value: Any) -> Self:
+    def from_json(cls, value: Any, modality: str = "image") -> Self:
         """Build from what `to_json` returned.
+
+        Args:
+            value: The JSON object.
+            modality: What the network sees: pictures and sounds are distorted otherwise. Defaults to "image".
 
         Raises:
             OptionError: A field is missing, unknown or outside its range.
@@ -205,8 +213,7 @@ class Phase:
             raise OptionError("a learning rate for each block, an object", repr(known.get("rates")), _FIX)
         augment = known.get("augment")
         if augment is not None:
-            is_name = isinstance(augment, str)
-            known["augment"] = preset(augment) if is_name else Augmentation.from_json(augment)
+            known["augment"] = _augmentation(augment, modality)
         return cls(**known)
 
 
@@ -218,14 +225,15 @@ class Plan:
         strategy: One of `STRATEGIES`.
         backbone: Name of the pretrained network, str.
         cut: Name of the block that the features leave from, str.
-        size: Side of the pictures that the network sees, int, in pixels; most tokens in a passage of a text.
+        size: Side of the pictures that the network sees, int, in pixels; most tokens in a passage of a text;
+            frames in a patch of a sound.
         phases: What is trained, in order; none where a head on cached features is all. Defaults to ().
         head: "linear", "mlp" or "centroid". Defaults to "linear".
         settings: How it is trained, Settings.
         seed: Of everything random, int. Defaults to 0.
         evidence: Why: what was measured on the data, JSON-able. Defaults to none.
         minutes: What it is expected to take on this machine, float. Defaults to None (not estimated).
-        modality: What the network sees, "image" or "text". Defaults to "image".
+        modality: What the network sees, "image", "text" or "audio". Defaults to "image".
 
     Raises:
         OptionError: A value outside its range.
@@ -296,8 +304,9 @@ class Plan:
     def words(self) -> str:
         """Return the plan as a person would say it, a few sentences."""
         said = [f"{self.strategy}: {IN_WORDS[self.strategy]}."]
-        text = self.modality == "text"
+        text, sound = self.modality == "text", self.modality == "audio"
         seen_at = f"on passages of {self.size} tokens" if text else f"at {self.size} pixels"
+        seen_at = f"on patches of {self.size} frames" if sound else seen_at
         said.append(f"Backbone {self.backbone} {seen_at}, features from block {self.cut}.")
         for number, phase in enumerate(self.phases, 1):
             what = "the head alone" if not phase.trainable else f"{', '.join(phase.trainable)} and the head"
@@ -309,6 +318,10 @@ class Plan:
             if text:
                 once = f", {phase.views} of each computed once" if phase.views else ""
                 seen = f"a passage of each text in turn{once}"
+            if sound:
+                once = f", {phase.views} of each computed once" if phase.views else ""
+                distorted = "" if phase.augment is None else "distorted "
+                seen = f"a {distorted}patch of each sound in turn{once}"
             epochs = "1 epoch" if phase.epochs == 1 else f"{phase.epochs} epochs"
             said.append(f"Phase {number} ({phase.name}): {epochs} of {what}, learning rates {rates}, {seen}.")
         if self.settings.loss == "distillation":
@@ -340,7 +353,8 @@ class Plan:
         phases = known.get("phases", [])
         if not isinstance(phases, list):
             raise OptionError("a list of phases", repr(phases)[:60], _FIX)
-        known["phases"] = tuple(Phase.from_json(phase) for phase in phases)
+        modality = known.get("modality", "image")
+        known["phases"] = tuple(Phase.from_json(phase, modality) for phase in phases)
         known["settings"] = Settings.from_json(known.get("settings", {}))
         return cls(**known)
 
@@ -362,6 +376,13 @@ def minutes_in_words(minutes: float) -> str:
     if minutes < 1.5:
         return f"{max(1, round(60 * minutes))} seconds"
     return f"{round(minutes)} minutes" if minutes < 75 else f"{minutes / 60:.1f} hours"
+
+
+def _augmentation(value: Any, modality: str) -> Augmentation | AudioAugmentation:
+    """Return the distortions of a phase, from a preset's name or a JSON object."""
+    if modality == "audio":
+        return of_sounds.preset(value) if isinstance(value, str) else AudioAugmentation.from_json(value)
+    return of_pictures.preset(value) if isinstance(value, str) else Augmentation.from_json(value)
 
 
 def _named(kind: Any, value: Any, what: str) -> dict[str, Any]:

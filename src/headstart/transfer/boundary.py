@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from headstart.audio.augmentation import AudioAugmentation
 from headstart.backbones import tensors
 from headstart.backbones.backbone import Backbone
-from headstart.backbones.card import Tokens
+from headstart.backbones.card import Tokens, Waves
 from headstart.data.items import Dataset
 from headstart.engines.choosing import choose
 from headstart.engines.precision import Precision
@@ -101,7 +102,7 @@ class BoundaryInputs:
     Args:
         start: Name of the first block that runs on a batch, str; "new-head" for the head alone.
         shape: Of one item's output, as it is stored.
-        plain: Rows of the plain view; of texts several, of as many passages.
+        plain: Rows of the plain view; of texts and sounds several, of as many passages or patches.
         views: Rows of each distorted view; epoch e reads view e modulo their number. Defaults to none:
             every epoch reads the plain view.
         cost: What it took. Defaults to nothing.
@@ -153,7 +154,7 @@ def boundary_inputs(
     *,
     train: NDArray[np.int64],
     val: NDArray[np.int64],
-    augmentation: Augmentation | None = None,
+    augmentation: Augmentation | AudioAugmentation | None = None,
     views: int = 1,
     plain: int = 1,
     seed: int = 0,
@@ -175,9 +176,9 @@ def boundary_inputs(
         train: Positions of the items that are trained on, int64.
         val: Positions of the items that are only looked at, int64: they are stored in the plain view.
         augmentation: How training items are distorted. Defaults to None: not at all.
-        views: How many distorted views (passages) of each training item, int; see `choose_views`. Defaults
-            to 1.
-        plain: How many passages of a text its plain view has, int. Defaults to 1.
+        views: How many distorted views (passages, patches) of each training item, int; see `choose_views`.
+            Defaults to 1.
+        plain: How many passages of a text or patches of a sound the plain view has, int. Defaults to 1.
         seed: Of the run, int. Defaults to 0.
         engine: "auto", "openvino" or "torch". Defaults to "auto".
         precision: "bf16" or "fp32". Defaults to None: the engine's own choice.
@@ -217,11 +218,11 @@ def boundary_inputs(
         name = dataset.items[min(missing)].name
         raise DataError("items that can be read", f"{name!r}, which cannot", "leave it out")
 
-    texts = isinstance(card.preprocess, Tokens)
+    texts, parts = isinstance(card.preprocess, Tokens), isinstance(card.preprocess, Tokens | Waves)
     distorted: list[Rows] = []
-    if texts or augmentation not in (None, Augmentation()):
+    if parts or augmentation not in (None, Augmentation()):
         distorted = rows(train, [View(augmentation, seed, number) for number in range(views)])
-        seen = rows(val, [View(None, seed, number) for number in range(plain)] if texts else [None])
+        seen = rows(val, [View(None, seed, number) for number in range(plain)] if parts else [None])
     else:
         seen = rows(np.union1d(train, val), [None])
     count = len(train) * max(1, len(distorted)) + len(val) * len(seen)

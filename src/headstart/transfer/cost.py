@@ -13,7 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart.backbones.card import Preprocess, Tokens
+from headstart.audio.augment import LONGEST
+from headstart.audio.augment import augment as augment_sound
+from headstart.audio.augmentation import STANDARD as STANDARD_SOUND
+from headstart.audio.decode import decode, read_bytes
+from headstart.backbones.card import Preprocess, Tokens, Waves
 from headstart.data.items import Dataset
 from headstart.engines.choosing import Engine
 from headstart.engines.openvino_engine import available_cores
@@ -23,15 +27,17 @@ from headstart.images.augmentation import STANDARD
 from headstart.images.preprocess import prepare_canvas
 from headstart.modalities import modality
 from headstart.text.passages import together
+from headstart.training import patches, tokens
 from headstart.training.plan import Phase, Plan, Precision
 from headstart.training.precision import mixed
-from headstart.training.tokens import PLAIN
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
 
 SAMPLE = 16
 """So many items are timed: one batch."""
+_ROWS = 8
+"""Rows of an item that the engine is timed on, on average: a long sound has a thousand."""
 _REPEATS = 4
 FIXED_SECONDS = 15.0
 """Whatever is trained: loading, converting the result, calibration, the report."""
@@ -44,14 +50,18 @@ class Cost:
     """Seconds an item, measured on this machine.
 
     Args:
-        size: Side of the pictures that were timed, int, in pixels, or length of the passages, in tokens.
+        size: Side of the pictures that were timed, int, in pixels; length of the passages, in tokens, or of
+            the patches, in frames.
         decode: Reading, decoding and resizing (or tokenising), on all cores, float.
         augment: One distorted view, float.
         infer: All blocks by the engine that computes features, float.
-        forward: Each block in the training loop while it is frozen, {name: seconds}; of a text one passage.
-        train: Each block forward and backward, {name: seconds}; of a text one passage.
+        forward: Each block in the training loop while it is frozen, {name: seconds}; of a text one passage,
+            of a sound one patch.
+        train: Each block forward and backward, {name: seconds}, likewise.
         probe: Fitting a head on cached features, float.
-        passages: How many a text has, the mean, float. Defaults to None: the items are pictures.
+        passages: How many a text has (how many patches a sound), the mean, float. Defaults to None: the items
+            are pictures.
+        plain: How many of them are looked at when training is checked, at most, int. Defaults to 1.
     """
 
     size: int
@@ -62,6 +72,7 @@ class Cost:
     train: Mapping[str, float]
     probe: float = 0.0
     passages: float | None = None
+    plain: int = 1
 
     def minutes(self, plan: Plan, items: int, val: int = 0) -> float:
         """Predict what a plan takes, from files that were never seen to a model.
@@ -87,7 +98,7 @@ class Cost:
         if plan.phases:
             seconds += (items + val) * self.decode
         for phase in plan.phases:
-            looked = val if self.passages is None else val * min(PLAIN, max(1.0, self.passages / ratio))
+            looked = val if self.passages is None else val * min(self.plain, max(1.0, self.passages / ratio))
             seconds += self._phase(phase, kept, scale, items, looked)
         return seconds / 60
 
@@ -135,23 +146,28 @@ def measure(
         probe: Seconds an item that fitting a head took, float. Defaults to 0.
 
     Returns:
-        The cost, and the prepared inputs that were timed, uint8 [n, side, side, 3] or int32 [n, tokens].
+        The cost, and the prepared inputs that were timed, uint8 [n, side, side, 3], int32 [n, tokens]
+        or float32 [n, frames, bands].
 
     Raises:
         DataError: Not one of the items can be read.
     """
-    found, decode = _inputs(dataset, backbone)
+    found, reading = _inputs(dataset, backbone)
     rows = [row for each in found for row in each]
-    infer = _engine(engine(), rows) * len(rows) / len(found)
-    spec, distort, passages = backbone.card.preprocess, 0.0, None
+    infer = _engine(engine(), rows[: _ROWS * SAMPLE]) * len(rows) / len(found)
+    spec, distort, passages, plain = backbone.card.preprocess, 0.0, None, 1
     if isinstance(spec, Tokens):
         inputs: NDArray[Any] = together(rows[:SAMPLE], spec.pad)
-        passages = len(rows) / len(found)
+        passages, plain = len(rows) / len(found), tokens.PLAIN
+    elif isinstance(spec, Waves):
+        inputs = np.stack(rows[:SAMPLE])
+        passages, plain = len(rows) / len(found), patches.PLAIN
+        distort = _distort_sounds(dataset, spec)
     else:
         inputs = np.stack(rows)
         distort = _distort(inputs, backbone.card.pixels)
     forward, train = _blocks(backbone, torch.from_numpy(inputs), precision)
-    return Cost(spec.size, decode, distort, infer, forward, train, probe, passages), inputs
+    return Cost(spec.size, reading, distort, infer, forward, train, probe, passages, plain), inputs
 
 
 def _inputs(dataset: Dataset, backbone: Backbone) -> tuple[list[list[NDArray[Any]]], float]:
@@ -180,6 +196,20 @@ def _distort(pixels: NDArray[np.uint8], spec: Preprocess) -> float:
     started = time.perf_counter()
     augment(canvases, STANDARD, keys, spec.size)
     return (time.perf_counter() - started) / len(canvases)
+
+
+def _distort_sounds(dataset: Dataset, spec: Waves) -> float:
+    """Return what one distorted patch of a sound takes."""
+    for item in dataset:
+        try:
+            wave = decode(read_bytes(item.source), spec.rate, LONGEST).wave
+        except DecodeError:
+            continue
+        started = time.perf_counter()
+        for number in range(_REPEATS):
+            augment_sound(wave, spec, STANDARD_SOUND, (0, number, 0))
+        return (time.perf_counter() - started) / _REPEATS
+    return 0.0
 
 
 def _engine(engine: Engine, rows: list[NDArray[Any]]) -> float:

@@ -196,6 +196,8 @@ def source_distances(backbone: Backbone, pixels: NDArray[np.uint8]) -> dict[str,
         name: [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
         for name, block in backbone.blocks.items()
     }
+    if not any(norms.values()):
+        return {}
     handles = [norm.register_forward_pre_hook(note) for block in norms.values() for norm in block]
     try:
         with torch.inference_mode():

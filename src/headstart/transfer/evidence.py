@@ -41,7 +41,8 @@ class Evidence:
         val: Items that are set aside for validation, int. Defaults to 0.
         mirrored: How many more answers of a probe are wrong about mirror images, a share, float. Defaults to
             None (not measured).
-        tokens: Of most texts (three quarters), int. Defaults to None: the items are pictures.
+        tokens: Of most texts (three quarters), int. Defaults to None: the items are no texts.
+        patches: Of a sound, the mean, float. Defaults to None: the items are no sounds.
         longest: Most tokens in a passage that the network can read, int. Defaults to None (unknown).
         target: What is to be learned about the items. Defaults to "label".
     """
@@ -62,6 +63,7 @@ class Evidence:
     val: int = 0
     mirrored: float | None = None
     tokens: int | None = None
+    patches: float | None = None
     longest: int | None = None
     target: Target = "label"
 
@@ -73,7 +75,9 @@ class Evidence:
 
     @property
     def modality(self) -> str:
-        """What the network sees, "image" or "text"."""
+        """What the network sees, "image", "text" or "audio"."""
+        if self.patches is not None:
+            return "audio"
         return "image" if self.tokens is None else "text"
 
     @property
@@ -123,4 +127,5 @@ class Evidence:
             "picture_side": self.side,
             "lost_when_mirrored": None if self.mirrored is None else round(self.mirrored, 4),
             "text_tokens": self.tokens,
+            "sound_patches": None if self.patches is None else round(self.patches, 2),
         }

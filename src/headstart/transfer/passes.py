@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Card, Preprocess, Spec, Tokens
+from headstart.audio.augment import LONGEST
+from headstart.audio.augment import augment as augment_sound
+from headstart.audio.augmentation import NONE, AudioAugmentation
+from headstart.audio.decode import decode
+from headstart.backbones.card import Card, Preprocess, Spec, Tokens, Waves
 from headstart.data.facts import Facts
 from headstart.data.items import Dataset, Item
 from headstart.data.pipeline import Pipeline
@@ -47,18 +51,19 @@ class Output:
 
 @dataclass(frozen=True)
 class View:
-    """One view of each item: a picture distorted at random, or a passage of a text drawn at random.
+    """One view of each item: a distorted picture, a passage of a text, a patch of a sound, as chance has it.
 
-    A picture is what `augment` makes of it with the key (seed, number, item), a passage what `drawn` chooses.
+    A picture or a patch is what `augment` makes of it with the key (seed, number, item), a passage what
+    `drawn` chooses.
     The item's part of the key comes from its content, so a view stays what it is when items are added.
 
     Args:
-        augmentation: How pictures are distorted; None for texts.
+        augmentation: How pictures or sounds are distorted; None for texts and undistorted patches.
         seed: Of the whole run, int.
         number: Which of the views it is, int.
     """
 
-    augmentation: Augmentation | None
+    augmentation: Augmentation | AudioAugmentation | None
     seed: int
     number: int
 
@@ -331,6 +336,8 @@ class _Survey:
         elif isinstance(self._spec, Tokens):
             passages = self._modality.inputs(content, self._spec)
             found |= {s: [drawn(passages, view.seed, view.number)] for s, view in views.items()}
+        elif isinstance(self._spec, Waves):
+            found |= _patches(content, views, digest, self._spec)
         return facts, found
 
     def _remember(self) -> None:
@@ -348,13 +355,31 @@ def _distorted(
 
     from headstart.images.augment import augment
 
-    item = int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
+    item = _number(digest)
     pixels = torch.from_numpy(canvases)
     found: dict[str, Sequence[NDArray[Any]]] = {}
     for space, view in views.items():
         keys = [(view.seed, view.number, item)] * len(pixels)
-        found[space] = list(augment(pixels, view.augmentation or Augmentation(), keys, size).numpy())
+        how = view.augmentation if isinstance(view.augmentation, Augmentation) else Augmentation()
+        found[space] = list(augment(pixels, how, keys, size).numpy())
     return found
+
+
+def _patches(
+    content: bytes | NDArray[np.uint8], views: Mapping[str, View], digest: str, spec: Waves
+) -> dict[str, Sequence[NDArray[Any]]]:
+    """Return the patch of a sound that each view shows, float32 [size, bands] for each space."""
+    wave = decode(content, spec.rate, LONGEST).wave
+    found: dict[str, Sequence[NDArray[Any]]] = {}
+    for space, view in views.items():
+        how = view.augmentation if isinstance(view.augmentation, AudioAugmentation) else NONE
+        found[space] = [augment_sound(wave, spec, how, (view.seed, view.number, _number(digest)))]
+    return found
+
+
+def _number(digest: str) -> int:
+    """Return an item's part of the key of its views."""
+    return int(digest[:15], 16)  # 60 bits: what fits a signed 64-bit integer
 
 
 def _state(item: Item) -> tuple[Path, int, int] | None:

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from headstart.audio import augmentation as of_sounds
+from headstart.audio.augmentation import AudioAugmentation
 from headstart.errors import OptionError
 from headstart.images.augmentation import LIGHT, STANDARD, Augmentation
 from headstart.training.plan import HEAD, STRATEGIES, Phase, Plan, Settings, Strategy, minutes_in_words
@@ -195,6 +197,8 @@ def _sizes(strategy: Strategy, evidence: Evidence) -> list[int]:
     """Return the sizes to consider, the best first. Cached features are cheap at the network's own size."""
     if strategy in ("freeze-all", "cut-early"):
         return [evidence.size]
+    if evidence.modality == "audio":
+        return [evidence.size]
     if evidence.tokens is not None:
         return _lengths(evidence.size, evidence.tokens, evidence.longest)
     largest = evidence.size
@@ -253,7 +257,7 @@ def _made(strategy: Strategy, evidence: Evidence, size: int, epochs: int, seed: 
         f"each {decay} times as fast as the one behind it.{norms}",
         _about_epochs(evidence, epochs, views),
     ]
-    if size < evidence.size and not text:
+    if size < evidence.size and evidence.modality == "image":
         reasons.append(f"{size} pixels: the pictures have {evidence.side}, and enlarging adds nothing.")
     if text:
         fit = f"three quarters of the texts have {evidence.tokens} or less"
@@ -266,11 +270,12 @@ def _about_epochs(evidence: Evidence, epochs: int, views: int) -> str:
     if evidence.tokens is not None:
         once = f", of {views} of each, which pass the frozen blocks once" if views else ""
         return f"{epochs} epochs: each sees another passage of every text{once}."
+    noun, seen = ("sound", "heard") if evidence.modality == "audio" else ("picture", "seen")
     if views:
-        said = f"{views} distorted views of each picture, which pass the frozen blocks once"
+        said = f"{views} distorted views of each {noun}, which pass the frozen blocks once"
         return f"{epochs} epochs on {said}."
-    seen = f"{epochs * evidence.items:,} pictures are seen"
-    return f"{epochs} epochs: {seen}; every picture is distorted anew."
+    total = f"{epochs * evidence.items:,} {noun}s are {seen}"
+    return f"{epochs} epochs: {total}; every {noun} is distorted anew."
 
 
 def thawed(strategy: Strategy, evidence: Evidence) -> tuple[tuple[str, ...], str]:
@@ -306,8 +311,10 @@ def _views(trained: tuple[str, ...], evidence: Evidence, size: int, epochs: int,
     return min(passages, choose_views(evidence.items, row, epochs, disk))
 
 
-def _augmentation(evidence: Evidence) -> tuple[Augmentation, str]:
+def _augmentation(evidence: Evidence) -> tuple[Augmentation | AudioAugmentation, str]:
     """Return the distortions that leave the meaning as it is, and why; of strange pictures few are known."""
+    if evidence.modality == "audio":
+        return of_sounds.STANDARD, ""
     if evidence.mirrored is None:
         flips, why = evidence.similar, "Photographs bear being mirrored." if evidence.similar else ""
     else:

@@ -16,6 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from headstart.audio.augmentation import PRESETS as PRESETS_OF_SOUNDS
 from headstart.data.items import Target
 from headstart.images.augmentation import PRESETS
 from headstart.training.plan import HEAD, Phase, Plan
@@ -225,7 +226,8 @@ def _trained(plan: Plan, point: Values, kept: tuple[str, ...]) -> Plan:
         top = max((phase.rates[name] for name in phase.trainable), default=0.0) * to_rate
         rates = {name: top * _float(point["decay"]) ** (count - 1 - n) for n, name in enumerate(names)}
         rates[HEAD] = phase.rates[HEAD] * to_head
-        phases.append(_distorted(replace(phase, rates=rates), str(point.get("augment", AS_PLANNED))))
+        augment = str(point.get("augment", AS_PLANNED))
+        phases.append(_distorted(replace(phase, rates=rates), augment, plan.modality))
     strategy = plan.strategy
     if strategy != "scratch":
         strategy = "fine-tune-all" if thawed == len(kept) else "fine-tune-late"
@@ -240,12 +242,15 @@ def _trained(plan: Plan, point: Values, kept: tuple[str, ...]) -> Plan:
     return plan.replace(strategy=strategy, cut=kept[-1], phases=tuple(phases), settings=settings)
 
 
-def _distorted(phase: Phase, augment: str) -> Phase:
+def _distorted(phase: Phase, augment: str, modality: str) -> Phase:
     if augment == AS_PLANNED or not phase.trainable:
         return phase
     if augment == "none":
-        return replace(phase, augment=None, views=min(phase.views, 1))
-    return replace(phase, augment=PRESETS[augment])
+        # Of a sound each view is another patch, distorted or not.
+        views = phase.views if modality == "audio" else min(phase.views, 1)
+        return replace(phase, augment=None, views=views)
+    presets = PRESETS_OF_SOUNDS if modality == "audio" else PRESETS
+    return replace(phase, augment=presets[augment])
 
 
 def _rates(plan: Plan) -> tuple[float, float, float]:

@@ -1,0 +1,91 @@
+"""Training a network for sounds inside a fit: planned, trained on patches, answered by all of them, kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headstart as hs
+from headstart.audio.augmentation import STANDARD
+from headstart.errors import OptionError
+from headstart.fitting.reporting import Report
+from headstart.images.augmentation import LIGHT
+from headstart.training.plan import HEAD, Phase, Plan, Settings
+from toy_sounds import LABELS, encoded, toy_sound, write_sounds
+
+BLOCKS = hs.backbones.card("log_mel_cnn").blocks
+RATES = {**dict.fromkeys(BLOCKS, 2e-3), HEAD: 5e-3}
+PHASE = Phase("all", 6, RATES, STANDARD)
+SETTINGS = Settings(batch=8, precision="fp32")
+PLAN = Plan("scratch", "log_mel_cnn", BLOCKS[-1], 64, (PHASE,), settings=SETTINGS, modality="audio")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sounds(tmp_path_factory.mktemp("sounds"), each=14)
+
+
+@pytest.fixture(scope="module")
+def model(sounds: Path) -> hs.Model:
+    return hs.fit(sounds, plan=PLAN, precision="fp32", guard=False)
+
+
+def test_a_trained_network_is_judged_as_it_answers(model: hs.Model, sounds: Path, tmp_path: Path) -> None:
+    assert isinstance(model.report, Report)
+    assert [trial.kept for trial in model.report.content.trials] == [False, True]
+    assert model.metrics["validation"]["accuracy"] > 0.8
+    assert model.plan["modality"] == "audio"
+    assert model.members[0].weights is not None
+    again = hs.load(model.save(tmp_path / "m.headstart"))
+    fresh = [encoded(toy_sound(label, 77, seconds)) for label in LABELS for seconds in (0.3, 3.0)]
+    np.testing.assert_allclose(again.predict_proba(fresh), model.predict_proba(fresh), atol=1e-6)
+    assert sum(found.label == LABELS[n // 2] for n, found in enumerate(again.predict(fresh))) >= 5
+
+
+def test_late_blocks_learn_behind_what_is_stored(sounds: Path) -> None:
+    said: list[str] = []
+    phase = Phase("late", 3, {name: RATES[name] for name in (*BLOCKS[-1:], HEAD)}, STANDARD, views=2)
+    late = PLAN.replace(strategy="fine-tune-late", phases=(phase,))
+    made = hs.fit(sounds, plan=late, precision="fp32", guard=False, say=said.append)
+    assert any("2 views of each item through the frozen blocks" in line for line in said)
+    assert "a distorted patch of each sound in turn, 2 of each computed once" in late.words()
+    assert made.metrics["validation"]["accuracy"] > 0.5
+
+
+def test_it_is_planned_and_resumed(sounds: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    how = {"backbone": "log_mel_cnn", "strategy": "scratch", "precision": "fp32"}
+    plan = hs.plan(sounds, **{name: how[name] for name in ("backbone", "strategy")}, say=said.append)
+    assert plan.modality == "audio"
+    assert plan.evidence["sound_patches"] > 3
+    assert plan.phases[0].augment is not None
+    assert plan.minutes is not None
+    told = " ".join([plan.words(), *plan.evidence["reasons"], *said])
+    assert "picture" not in told
+    assert "pixel" not in told
+    run = tmp_path / "run"
+    short = plan.replace(phases=(Phase("all", 2, plan.phases[0].rates, STANDARD),))
+    first = hs.fit(sounds, plan=short, run=run, precision="fp32")
+    again = hs.fit(sounds, run=run, resume=True, precision="fp32")
+    assert again.metrics == first.metrics
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"phases": (Phase("all", 2, RATES, LIGHT),)}, "distortions for sounds"),
+        ({"settings": Settings(cutmix=0.5)}, "CutMix"),
+        ({"size": 96}, "hears 64 frames"),
+        ({"settings": Settings(lora=4), "strategy": "fine-tune-all"}, "attention layers"),
+    ],
+)
+def test_what_sounds_cannot_have_is_refused(sounds: Path, changes: dict[str, object], said: str) -> None:
+    with pytest.raises((OptionError, hs.errors.BackboneError), match=said):
+        hs.fit(sounds, plan=PLAN.replace(**changes))
+
+
+def test_an_untrained_network_is_no_probe(sounds: Path) -> None:
+    with pytest.raises(OptionError, match="untrained"):
+        hs.fit(sounds, backbone="log_mel_cnn")
