@@ -13,6 +13,7 @@ import numpy as np
 
 from headstart.artefact.network import outputs, write_network
 from headstart.artefact.rebuilding import torch_network
+from headstart.engines.conversion import network_input
 from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.precision import Precision
 from headstart.errors import (
@@ -34,8 +35,8 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     """Write a model's network for programs that know nothing of headstart.
 
     Input: "pixels", uint8 [n, side, side, 3], RGB; of a model for texts "tokens", int32 [n, t] or
-    [n, sentences, t]. Outputs: "grid", "features", "logits", "probabilities"; of
-    a model for numbers "grid", "features", "value".
+    [n, sentences, t]; for sounds "patches", float32 [n, frames, bands]. Outputs: "grid", "features", "logits",
+    "probabilities"; of a model for numbers "grid", "features", "value".
     The golden vectors are checked on the file before it gets its name.
 
     Args:
@@ -125,7 +126,8 @@ def _onnx(model: Model, draft: Path) -> None:
     except ImportError as error:
         raise missing_extra(error.name or "torch", "train", "exporting to ONNX") from error
     network = _answering(model)
-    side, names = model.front_end.preprocess.size, outputs(model.target)
+    names = outputs(model.target)
+    taken, example, _ = network_input(model.front_end.preprocess)
     with warnings.catch_warnings():
         # The newer exporter needs another package (onnxscript); this one is deprecated, not broken.
         for message in (
@@ -137,12 +139,12 @@ def _onnx(model: Model, draft: Path) -> None:
         warnings.filterwarnings("ignore", "Converting a tensor|torch.tensor results are registered")
         torch.onnx.export(
             network,
-            (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
+            (example,),
             str(draft),
             dynamo=False,
-            input_names=["pixels"],
+            input_names=[taken],
             output_names=list(names),
-            dynamic_axes={name: {0: "n"} for name in ("pixels", *names)},
+            dynamic_axes={name: {0: "n"} for name in (taken, *names)},
         )
     _check(model, draft, "fp32")  # what other programs will most likely compute in
 

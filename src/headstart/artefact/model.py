@@ -27,6 +27,9 @@ from headstart.transfer.calibration import AnyCalibration
 from headstart.transfer.heads import Combine, Head
 from headstart.transfer.unlabelled.novelty import Novelty
 
+_GOLDEN_ROWS = 16
+"""Rows of an item among which the one is chosen that becomes a golden vector."""
+
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
 
@@ -264,10 +267,19 @@ class Model:
             DecodeError: An item cannot be read.
         """
         items = [prepare(pair, self.front_ends, self.modality) for pair in enumerate(sources, 1)]
-        inputs = [stacked([_readable(item)[front][0] for item in items]) for front in self.front_ends]
+        rows = [[_readable(item)[front] for item in items] for front in self.front_ends]
+        if len(rows) == 1:
+            rows = [[[self._surest(each[:_GOLDEN_ROWS])] for each in rows[0]]]
+        inputs = [stacked([each[0] for each in of_front]) for of_front in rows]
         answers = self.answer_inputs(*inputs)
         allowed = tolerance(self.calibration, answers)
         self.golden = Golden(inputs[0], answers, self.target, allowed, tuple(inputs[1:]))
+
+    def _surest(self, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return the row that is answered most surely: of a silence rounding changes the answer."""
+        if len(rows) == 1 or self.target == "number":
+            return rows[0]
+        return rows[int(self.answer_inputs(stacked(rows)).max(1).argmax())]
 
     def answer_inputs(self, *inputs: NDArray[Any]) -> NDArray[np.float64]:
         """Return the probabilities (or numbers) for inputs that are already prepared.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.backbones.card import Tokens, Waves
+from headstart.backbones.card import Spec, Tokens, Waves
 from headstart.engines.openvino_engine import read_ir, version
 from headstart.engines.precision import POOLED
 from headstart.errors import StorageError, missing_extra
@@ -116,15 +116,8 @@ def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -
         The openvino.Model with a free batch axis.
     """
     import openvino
-    import torch
 
-    size = card.preprocess.size
-    example, shape, name = torch.zeros(1, size, size, 3, dtype=torch.uint8), [-1, size, size, 3], "pixels"
-    if isinstance(card.preprocess, Tokens):
-        example, shape, name = torch.ones(1, size, dtype=torch.int32), [-1, -1], "tokens"
-    if isinstance(card.preprocess, Waves):
-        bands = card.preprocess.bands
-        example, shape, name = torch.zeros(1, size, bands), [-1, size, bands], "patches"
+    name, example, shape = network_input(card.preprocess)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracer warnings about shapes, which are fixed here
         model = openvino.convert_model(network, example_input=example, input=[openvino.PartialShape(shape)])
@@ -132,6 +125,22 @@ def convert(network: nn.Module, card: Card, outputs: tuple[str, ...] = POOLED) -
     for output, name in zip(model.outputs, outputs, strict=True):
         output.set_names({name})
     return model
+
+
+def network_input(spec: Spec) -> tuple[str, Any, list[int]]:
+    """Return the name of a network's input, a tensor to try it on, and its shape, -1 where it is free.
+
+    Args:
+        spec: How items become inputs.
+    """
+    import torch
+
+    size = spec.size
+    if isinstance(spec, Tokens):
+        return "tokens", torch.ones(1, size, dtype=torch.int32), [-1, -1]
+    if isinstance(spec, Waves):
+        return "patches", torch.zeros(1, size, spec.bands), [-1, size, spec.bands]
+    return "pixels", torch.zeros(1, size, size, 3, dtype=torch.uint8), [-1, size, size, 3]
 
 
 def save_ir(model: Any, path: Path) -> None:
