@@ -1,13 +1,15 @@
 """Segments found in ten-minute recordings that are assembled from clips which the model never heard.
 
-    HEADSTART_DATA=… python benchmarks/timeline.py [--folds 4] [--seed 0]
+    HEADSTART_DATA=… python benchmarks/timeline.py [--folds 1 2 4] [--seeds 2]
 
 ESC-10: for each official fold a model is fitted on the other ones; clips of the fold are then laid into pink
-noise (−50 dB, a quiet room), with 1 to 6 seconds between them, until there are ten minutes. The truth is where
-a clip sounds: its silent beginning and end, and silences of more than a second inside it, are background. A
-segment is found when one with its label begins and ends at most a second off; each counts once. The second
-figure cuts time into seconds and asks of each which labels sound in it. A second recording of each fold has
-spoken digits between the clips, which the model shall leave unnamed, too.
+noise (−50 dB, a quiet room), with 1 to 6 seconds between them, until there are ten minutes. The truth is
+where a clip sounds: its silent beginning and end, and silences of more than a second inside it, are
+background. A segment is found when one with its label begins and ends at most a second off; each counts once.
+The second figure cuts time into seconds and asks of each which labels sound in it. Other recordings have a
+spoken digit in each pause, which the model shall leave unnamed, too.
+
+The constants of `audio.timeline` were chosen on fold 3, with a model of folds 1 and 2: that fold is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +46,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folds", nargs="*", default=["1", "2", "3", "4"], help="those that are held out")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--folds", nargs="*", default=["1", "2", "4"], help="those that are held out, in turn"
+    )
+    parser.add_argument("--seeds", type=int, default=2, help="recordings of each kind for a fold")
     options = parser.parse_args()
     clips = esc10()
     digits = sorted(data_folder("fsdd", "audio").glob("*.flac"))
-    rows: list[tuple[object, ...]] = [("fold", "between the clips", "F1 (1 s)", "recall", "precision", "F1 by second", "× real time")]
+    rows: list[tuple[object, ...]] = [
+        ("fold", "between the clips", "F1 (1 s)", "recall", "precision", "F1 by second", "× real time")
+    ]
     scores: dict[str, list[Scores]] = {"noise": [], "digits": []}
     speeds = []
     for fold in options.folds:
         model = hs.fit(replace(clips, items=tuple(item for item in clips if item.fold != fold)))
         held_out = [item for item in clips if item.fold == fold]
-        for what, others in (("noise", []), ("digits", digits)):
-            wave, truth = assembled(held_out, others, np.random.default_rng([options.seed, int(fold)]))
+        for seed, (what, others) in product(range(options.seeds), (("noise", []), ("digits", digits))):
+            wave, truth = assembled(held_out, others, np.random.default_rng([seed, int(fold)]))
             with Stopwatch() as watch:
                 found = timeline(model, encoded(wave)).segments
             speeds.append(len(wave) / RATE / watch.spent.wall)
@@ -71,7 +78,7 @@ def main() -> None:
             ("segment F1 at 1 s, noise", means["noise"], f"≥ {TARGET}", verdict(means["noise"], TARGET)),
         ],
     )
-    figures: dict[str, Any] = {"folds": " ".join(options.folds), "seed": options.seed, "minutes": MINUTES}
+    figures: dict[str, Any] = {"folds": " ".join(options.folds), "seeds": options.seeds, "minutes": MINUTES}
     for what in scores:
         figures |= {f"f1_{what}": means[what], f"lowest_{what}": min(each.f1 for each in scores[what])}
         figures |= {f"f1_by_second_{what}": seconds[what]}
@@ -142,7 +149,9 @@ def sounding(clip: Wave) -> list[tuple[float, float]]:
 
 def pink(samples: int, generator: np.random.Generator) -> Wave:
     """Return noise whose power falls with the frequency, of mean square 1."""
-    spectrum = np.fft.rfft(generator.normal(size=samples)) / np.sqrt(np.maximum(np.arange(samples // 2 + 1), 1))
+    spectrum = np.fft.rfft(generator.normal(size=samples)) / np.sqrt(
+        np.maximum(np.arange(samples // 2 + 1), 1)
+    )
     wave = np.fft.irfft(spectrum, samples)
     return np.asarray(wave / wave.std(), np.float32)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.files import atomic_folder, cache_dir
+from toy_sounds import write_sounds
 from toy_texts import ToyText, known, make_toy_text, write_texts
 
 _PHOTOS = {  # scikit-image's wheel differs between platforms, its photographs do not
@@ -144,3 +145,12 @@ def toy_text(toy_text_made: ToyText, tmp_path_factory: pytest.TempPathFactory) -
 def folder_of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for each of the classes good and bad, with 24 short texts each."""
     return write_texts(tmp_path_factory.mktemp("texts") / "reviews", good=24, bad=24)
+
+
+@pytest.fixture(scope="session")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model for sounds: clicks, hiss and tone."""
+    import headstart as hs
+
+    folder = tmp_path_factory.mktemp("noises")
+    return hs.fit(write_sounds(folder / "sounds")).save(folder / "noises.headstart")

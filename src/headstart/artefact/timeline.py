@@ -14,7 +14,7 @@ from headstart.artefact.model import Model
 from headstart.artefact.streaming import Asked, Rows, see
 from headstart.audio.decode import Recording, read_bytes
 from headstart.audio.hearing import hear
-from headstart.audio.timeline import Segment, Timeline, segments, window_starts
+from headstart.audio.timeline import Timeline, segments, window_starts
 from headstart.backbones.card import Waves
 from headstart.data.items import Source
 from headstart.errors import OptionError
@@ -27,7 +27,10 @@ _MAJORITY = 0.5
 """A sound is not named below this, even by a model that was never wrong when it was calibrated."""
 _NEW = 0.01
 """What fewer known sounds than this share are as far from the others as is new, and is not named."""
-_DECIBELS = 20 / np.log(10)
+_FLAT = 0.7
+"""A patch whose values differ by less is silence: nothing is twice as loud as what is always added."""
+_DECIBELS = {"yamnet": 20 / np.log(10), "ast": 10 / np.log(10), "whisper": 10.0}
+"""What one of the spectrogram's logarithms is in decibels; where there is none, levels are not known."""
 
 
 def timeline(model: Model, source: Source) -> Timeline:
@@ -61,8 +64,8 @@ class Heard:
     """What is known of some windows that follow each other.
 
     Args:
-        probabilities: The labels', float64 [windows, labels].
-        levels: How loud they are, in decibels, float64 [windows].
+        probabilities: The labels', float64 [windows, labels]; 0 for silence, whatever a network makes of it.
+        levels: How loud they are, in decibels, float64 [windows]; NaN where that is not known.
         embeddings: The first network's features, float16 [windows, d]: 15 MB an hour.
     """
 
@@ -124,9 +127,11 @@ class Listener:
             features: What each member's network made of it, float32 [rows, d] by the network's file.
         """
         patches = np.stack(item.inputs[self.model.front_end])
-        levels = _DECIBELS * patches.max(2).mean(1, dtype=np.float64)
-        embeddings = features[self.model.network].astype(np.float16)
-        return Heard(self.model.answer_rows(features), levels, embeddings)
+        scale = _DECIBELS.get(self.spec.front, np.nan)
+        levels = scale * patches.max(2).mean(1, dtype=np.float64)
+        answers = self.model.answer_rows(features)
+        answers[np.ptp(patches, axis=(1, 2)) < _FLAT] = 0
+        return Heard(answers, levels, features[self.model.network].astype(np.float16))
 
     def timeline(self, content: bytes | NDArray[np.uint8], heard: Sequence[Heard], name: str) -> Timeline:
         """Put what is known of all windows of a recording in order.
@@ -139,9 +144,10 @@ class Listener:
         Returns:
             The Timeline.
         """
-        with Recording(content) as recording:
-            seconds = recording.seconds
         answers = np.concatenate([each.probabilities for each in heard])
+        with Recording(content) as recording:  # some formats only estimate how long they are
+            least = (len(answers) - 2) * self.step + self.length if len(answers) > 1 else 0.0
+            seconds = max(recording.seconds, least)
         starts = window_starts(len(answers), self.step, self.length, seconds)
         found = segments(
             starts,
@@ -154,19 +160,23 @@ class Listener:
             overlapping=self.model.target == "labels",
         )
         embeddings = np.concatenate([each.embeddings for each in heard])
-        known = tuple(each for each in found if self._is_known(each, starts, embeddings))
+        centres = np.minimum(starts + self.length / 2, seconds)
+        known = tuple(
+            each
+            for each in found
+            if self.knows(
+                embeddings[(centres >= each.start) & (centres <= each.end)].mean(0, dtype=np.float32)
+            )
+        )
         return Timeline(name, seconds, known, self.model.labels, starts, self.length, answers)
 
-    def _is_known(
-        self, segment: Segment, starts: NDArray[np.float64], embeddings: NDArray[np.float16]
-    ) -> bool:
-        """Return whether a segment sounds like something that the model was made with."""
-        if self.known is None:
-            return True
-        centres = starts + self.length / 2
-        inside = (centres >= segment.start) & (centres <= segment.end)
-        (share,) = self.known.share_as_far(embeddings[inside].mean(0, dtype=np.float32)[None])
-        return bool(share >= _NEW)
+    def knows(self, embedding: NDArray[np.float32]) -> bool:
+        """Return whether a sound is like something that the model was made with.
+
+        Args:
+            embedding: The mean of the first network's features over its windows, float32 [d].
+        """
+        return self.known is None or bool(self.known.share_as_far(embedding[None])[0] >= _NEW)
 
 
 def _known(model: Model) -> Novelty | None:

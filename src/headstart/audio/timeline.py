@@ -57,7 +57,7 @@ class Timeline:
         labels: What the columns of `probabilities` are called, tuple of str.
         starts: When each window begins, in seconds, float64 [windows].
         length: How long a window is, in seconds, float.
-        probabilities: The answers to the windows, float64 [windows, labels].
+        probabilities: The answers to the windows, float64 [windows, labels]; 0 for silence.
     """
 
     name: str
@@ -151,7 +151,8 @@ def segments(
         probabilities: The answers to the windows, float64 [windows, labels].
         labels: What the columns are called.
         least: The confidence from which on each label is named, floats.
-        levels: How loud each window is, in decibels, float64 [windows]. Defaults to None: not known.
+        levels: How loud each window is, in decibels, float64 [windows]; NaN where that is not known. Defaults
+            to None: of none.
         overlapping: Whether several labels may sound at once; otherwise one at a time. Defaults to False.
 
     Returns:
@@ -175,11 +176,8 @@ def segments(
         raise OptionError("a start for each window, a threshold for each label", told, "give what fits")
     if not len(starts):
         return ()
-    odds = _log_odds(_smoothed(probabilities, overlapping))
-    if overlapping:  # whether a label sounds is a question of its own
-        odds = odds - _log_odds(np.asarray(least, np.float64))
-    if levels is not None:
-        odds = odds - _DOUBT * (levels < np.quantile(levels, _QUIET_SHARE) + _QUIET)[:, None]
+    quiet = np.zeros(len(starts), bool) if levels is None else levels < background_level(levels)
+    odds = evidence(_smoothed(probabilities, overlapping), least, quiet, overlapping=overlapping)
     groups = [[k] for k in range(len(labels))] if overlapping else [list(range(len(labels)))]
     edges = _edges(np.asarray(starts, np.float64), length, seconds)
     found: list[Segment] = []
@@ -192,6 +190,75 @@ def segments(
             if confidence >= least[column]:
                 found.append(Segment(float(edges[first]), float(edges[last]), labels[column], confidence))
     return tuple(sorted(found, key=lambda segment: (segment.start, segment.end, segment.label)))
+
+
+def evidence(
+    probabilities: Floats, least: Sequence[float], quiet: NDArray[np.bool_], *, overlapping: bool = False
+) -> Floats:
+    """Return how much each window speaks for each label, and not for background, in log-odds; see `segments`.
+
+    Args:
+        probabilities: float64 [windows, labels].
+        least: The confidence from which on each label is named, floats.
+        quiet: Which windows hardly stand out, bool [windows].
+        overlapping: As for `segments`. Defaults to False.
+
+    Returns:
+        float64 [windows, labels].
+    """
+    odds = _log_odds(probabilities)
+    if overlapping:  # whether a label sounds is a question of its own
+        odds = odds - _log_odds(np.asarray(least, np.float64))
+    return odds - _DOUBT * quiet[:, None]
+
+
+def background_level(levels: Floats) -> float:
+    """Return below which level, in decibels, a window hardly stands out among others, float.
+
+    Where all are about as loud, within 6 dB, nothing is known to be background: then it is minus infinity.
+    """
+    quietest = float(np.quantile(levels, _QUIET_SHARE))
+    return -np.inf if levels.max() < quietest + 2 * _QUIET else quietest + _QUIET
+
+
+class Course:
+    """The most probable course of states, window by window: 0 for background, k + 1 for label k.
+
+    Args:
+        labels: How many there are, int.
+
+    Attributes:
+        state: What is most probable now, int, by all windows so far.
+
+    Example:
+        >>> course = Course(2)
+        >>> for odds in ([-3, -3], [4.5, -4], [-1, -1], [2, -4]):
+        ...     came = course.step(np.array(odds, np.float64))
+        >>> course.state
+        1
+    """
+
+    def __init__(self, labels: int) -> None:
+        self._entry = np.where(np.arange(labels + 1) > 0, SWITCH, 0.0)
+        self._best = np.where(np.arange(labels + 1) > 0, -np.inf, 0.0)
+
+    @property
+    def state(self) -> int:
+        """What is most probable now, int."""
+        return int(self._best.argmax())
+
+    def step(self, odds: Floats) -> NDArray[np.intp]:
+        """Take a window into account, and return from which state each is reached best, int [labels + 1].
+
+        Args:
+            odds: What it says for each label, float64 [labels].
+        """
+        top = int(self._best.argmax())
+        entered = self._best[top] - self._entry
+        moved = entered > self._best
+        best = np.where(moved, entered, self._best) + np.concatenate([[0.0], odds])
+        self._best = best - best.max()
+        return np.where(moved, top, np.arange(len(best)))
 
 
 def window_starts(count: int, step: float, length: float, seconds: float) -> Floats:
@@ -235,22 +302,13 @@ def _pooled(probabilities: Floats, overlapping: bool) -> Floats:
 
 
 def _course(odds: Floats) -> NDArray[np.int64]:
-    """Return the best course of states by Viterbi's algorithm: 0 for background, k + 1 for column k."""
-    score = np.pad(odds, ((0, 0), (1, 0)))
-    entry = np.where(np.arange(score.shape[1]) > 0, SWITCH, 0.0)
-    came = np.zeros(score.shape, np.int32)
-    stay = np.arange(score.shape[1])
-    best = score[0] - entry
-    for number in range(1, len(score)):
-        top = int(best.argmax())
-        entered = best[top] - entry
-        moved = entered > best
-        came[number] = np.where(moved, top, stay)
-        best = np.where(moved, entered, best) + score[number]
-    path = np.empty(len(score), np.int64)
-    path[-1] = best.argmax()
-    for number in range(len(score) - 1, 0, -1):
-        path[number - 1] = came[number, path[number]]
+    """Return the best course of states by Viterbi's algorithm."""
+    course = Course(odds.shape[1])
+    came = [course.step(row) for row in odds]
+    path = np.empty(len(odds), np.int64)
+    path[-1] = course.state
+    for number in range(len(odds) - 1, 0, -1):
+        path[number - 1] = came[number][path[number]]
     return path
 
 

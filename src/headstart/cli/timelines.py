@@ -64,16 +64,16 @@ def no_other_options() -> OptionError:
 
 def _show(timeline: Timeline) -> None:
     """Print a line for each segment."""
-    common.show(f"{timeline.name}\t{_clock(timeline.seconds)}\t{len(timeline.segments)} segments")
+    common.show(f"{timeline.name}\t{clock(timeline.seconds)}\t{len(timeline.segments)} segments")
     for each in timeline.segments:
-        common.show(f"{_clock(each.start)}\t{_clock(each.end)}\t{each.label}\t{each.confidence:.3f}")
+        common.show(f"{clock(each.start)}\t{clock(each.end)}\t{each.label}\t{each.confidence:.3f}")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Return a time as h:mm:ss.s.
 
     Example:
-        >>> _clock(3725.04), _clock(59.96)
+        >>> clock(3725.04), clock(59.96)
         ('1:02:05.0', '0:01:00.0')
     """
     tenths = round(seconds * 10)
