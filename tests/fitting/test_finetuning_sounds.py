@@ -56,8 +56,7 @@ def test_late_blocks_learn_behind_what_is_stored(sounds: Path) -> None:
 
 def test_it_is_planned_and_resumed(sounds: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    how = {"backbone": "log_mel_cnn", "strategy": "scratch", "precision": "fp32"}
-    plan = hs.plan(sounds, **{name: how[name] for name in ("backbone", "strategy")}, say=said.append)
+    plan = hs.plan(sounds, backbone="log_mel_cnn", strategy="scratch", say=said.append)
     assert plan.modality == "audio"
     assert plan.evidence["sound_patches"] > 3
     assert plan.phases[0].augment is not None

@@ -13,6 +13,7 @@ from test_cost import COST
 
 from headstart.audio.augmentation import STANDARD as STANDARD_SOUNDS
 from headstart.errors import OptionError
+from headstart.images.augmentation import Augmentation
 from headstart.training.plan import HEAD, STRATEGIES, Plan
 from headstart.transfer.depths import Depth
 from headstart.transfer.evidence import ENOUGH_EACH, ENOUGH_ITEMS, SIMILAR, Evidence
@@ -217,7 +218,7 @@ def test_rare_classes_weigh_more() -> None:
 def test_only_what_looks_like_photographs_is_mirrored() -> None:
     for measured, mirrored in ((LARGE_SIMILAR, True), (LARGE_DIFFERENT, False)):
         augment = plan(measured, CHEAP).phases[0].augment
-        assert augment is not None
+        assert isinstance(augment, Augmentation)
         assert (augment.flip > 0) == mirrored
 
 

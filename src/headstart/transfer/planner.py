@@ -35,6 +35,8 @@ RATE_TEXT, RATE_TEXT_SCRATCH = 1e-4, 5e-4
 """Of a text encoder's last block: transformers forget at the rates of convolutions."""
 DECAY_TEXT = 0.9
 EPOCHS_TEXT = (3, 8)
+EPOCHS_SOUND = (4, 40)
+"""A patch of a sound is soon computed, and spoken digits were still learned better after 40 epochs."""
 FEWEST_EPOCHS = 3
 """Where the time is short, fine-tuning with fewer is not begun."""
 MIRRORED = 0.03
@@ -189,7 +191,7 @@ def _within(
 
 def _epochs(evidence: Evidence, seen: int) -> int:
     """Return in how many epochs that many items are seen, within what is worth while."""
-    low, high = EPOCHS if evidence.tokens is None else EPOCHS_TEXT
+    low, high = {"text": EPOCHS_TEXT, "audio": EPOCHS_SOUND}.get(evidence.modality, EPOCHS)
     return max(low, min(high, round(seen / max(1, evidence.items))))
 
 
