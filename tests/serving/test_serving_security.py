@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from headstart.errors import OptionError, StorageError
 from headstart.serving.app import create_app
+from headstart.serving.people import People
 from headstart.serving.security import Keys, secret
 from headstart.serving.settings import Settings
 
@@ -89,6 +91,18 @@ def test_what_is_no_key_is_none(guess: str) -> None:
     keys = Keys(Path("nowhere"))
     keys._known = {"a": {"sha256": "0" * 64}}
     assert keys.check(guess) is None
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root writes for others")
+def test_what_root_writes_the_server_can_read(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    os.chown(state, 65534, 65534)
+    Keys(state).add("camera")
+    People(state).add("ada", "difference engine")
+    for name in ("keys.json", "people.json"):
+        found = (state / name).stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (65534, 0o600)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "k" * 61, "<b>"])

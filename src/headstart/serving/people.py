@@ -20,6 +20,7 @@ from pathlib import Path
 
 from headstart.errors import OptionError, StorageError
 from headstart.files import atomic_file, storage_errors
+from headstart.serving.settings import make_private
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 200
@@ -118,7 +119,7 @@ class People:
             self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_file(self.path) as temporary:
             temporary.write_text(json.dumps(people, indent=2) + "\n", "utf-8")
-        self.path.chmod(0o600)
+        make_private(self.path)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from flask import Request, Response
 
 from headstart.errors import OptionError, StorageError
 from headstart.files import storage_errors, write_json
-from headstart.serving.settings import make_state
+from headstart.serving.settings import make_private, make_state
 
 KEYS = "keys.json"
 SECRET = "secret"
@@ -131,7 +131,7 @@ class Keys:
     def _write(self, keys: dict[str, dict[str, str]]) -> None:
         make_state(self._path.parent)
         write_json(self._path, keys)
-        self._path.chmod(0o600)
+        make_private(self._path)
 
 
 def _digest(key: str) -> str:

@@ -94,3 +94,19 @@ def make_state(folder: Path) -> Path:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def make_private(path: Path) -> None:
+    """Let the state folder's owner, and nobody else, read a file in it: also where root has written it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        StorageError: It is somebody else's.
+    """
+    owner, file = path.parent.stat(), path.stat()
+    with storage_errors(path):
+        path.chmod(0o600)
+        if file.st_uid != owner.st_uid:
+            os.chown(path, owner.st_uid, owner.st_gid)
