@@ -100,6 +100,7 @@ if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
   const panel = document.getElementById("microphone");
   const level = document.getElementById("microphone-level");
   const time = document.getElementById("microphone-time");
+  const row = begin.closest(".row");
   const most = Number(panel.dataset.most);
   let recording = null;
 
@@ -109,7 +110,7 @@ if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
     recording.context.close();
     recording = null;
     panel.hidden = true;
-    begin.hidden = false;
+    row.hidden = false;
     begin.focus();
     said.textContent = "";
   };
@@ -146,7 +147,7 @@ if (begin && navigator.mediaDevices && window.AudioWorkletNode) {
       node.port.onmessage = (event) => hear(event.data);
       context.createMediaStreamSource(stream).connect(node).connect(context.destination);
       panel.hidden = false;
-      begin.hidden = true;
+      row.hidden = true;
       said.textContent = "Recording …";
       document.getElementById("microphone-done").focus();
     } catch (error) {
