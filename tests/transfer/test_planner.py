@@ -288,10 +288,14 @@ def test_sounds_are_planned_in_words_of_sounds() -> None:
     made = plan(heard, CHEAP)
     assert made.strategy == "fine-tune-all"
     assert made.size == 96
+    assert made.cut == "stage3"  # where the probe does best, by far
+    assert made.phases[0].trainable == BLOCKS[: BLOCKS.index("stage3") + 1]
+    assert "blocks behind stage3 are left out" in " ".join(made.evidence["reasons"])
+    assert plan(replace(heard, patches=None), CHEAP).cut == "head"
     assert made.phases[0].augment == STANDARD_SOUNDS
     told = " ".join([made.words(), *made.evidence["reasons"]])
     assert "every sound is distorted anew" in told
     assert not any(word in told for word in ("picture", "pixel", "enlarg", "mirror"))
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
-    short = plan(heard, CHEAP, minutes=1.5)
+    short = plan(heard, CHEAP, minutes=0.7)
     assert all(phase.epochs < made.phases[0].epochs for phase in short.phases)

@@ -193,13 +193,17 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
     plans = _plans(wish, floor, bench)
     first, card = plans[0], floor.gathered.card
     elsewhere = (first.cut, first.size) != (card.blocks[-1], card.preprocess.size)
+    beside: list[Candidate] = []
     if wish.followed is None and elsewhere and first.phases and card.modality == "text":
         floor = _read_at(floor, first.size, bench)
     elif wish.followed is None and elsewhere:
         # Training starts from the head at the plan's cut and size; the floor stays the whole network's.
-        floor = bench.fit_head(first.strategy, bench.gather_at(first.cut, first.size), first.head)
+        is_cut = first.cut != card.blocks[-1]
+        name = "cut-early" if is_cut else first.strategy
+        floor = bench.fit_head(name, bench.gather_at(first.cut, first.size), first.head)
         if not first.phases:
             return [floor]
+        beside = [floor] if is_cut else []  # what training has to beat, too
 
     # With torch, which a head on known features does without.
     from headstart.fitting.finetuning import RESERVE_SECONDS, keep, train_plan
@@ -225,7 +229,7 @@ def fulfil(wish: Wish, floor: Candidate, bench: Bench, deadline: float | None) -
         return keep(done, floor.gathered, floor.arrangement, bench.store)
 
     trained = [plan for plan in plans if plan.phases]
-    return train_all(floor, trained, tune, seed=bench.seed, say=bench.say)
+    return [*beside, *train_all(floor, trained, tune, seed=bench.seed, say=bench.say)]
 
 
 def _read_at(floor: Candidate, size: int, bench: Bench) -> Candidate:
