@@ -64,6 +64,7 @@ def test_the_mean_lays_sounds_on_each_other() -> None:
     mean = _mean(sounds)
     assert mean is not None
     assert np.isfinite(mean).all()
+    assert np.isnan(_mean([encoded(TONE[: RATE // 2])])[-20:]).all()
     loudest = np.exp(mean).sum(1)
     assert loudest.argmax() == pytest.approx(40, abs=6)
     assert loudest.max() > 10 * np.median(loudest)

@@ -95,13 +95,18 @@ def mean_pictures(classes: Mapping[str, Iterable[bytes | NDArray[np.uint8]]]) ->
 
     means = {label: _mean(sounds) for label, sounds in classes.items()}
     known = {label: mean for label, mean in means.items() if mean is not None}
-    low, high = np.quantile(list(known.values()), (0.02, 0.995)) if known else (0, 1)
+    every = np.array(list(known.values()) or [np.zeros((1, 1))])
+    low, high = np.nanquantile(every, (0.02, 0.995))
+    used = np.flatnonzero(np.isfinite(every).any((0, 2)))
     columns = min(5, max(1, len(known)))
     rows = -(-len(known) // columns)
     figure = Figure(figsize=(9.6, 0.3 + 1.75 * max(rows, 1)), layout="constrained", dpi=_DPI)
     for place, (label, mean) in enumerate(known.items(), 1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(mean.T, aspect="auto", origin="lower", cmap="magma", vmin=low, vmax=high)
+        axes.set_facecolor("black")
+        axes.imshow(
+            mean[used[0] : used[-1] + 1].T, aspect="auto", origin="lower", cmap="magma", vmin=low, vmax=high
+        )
         axes.set_title(label[:24], fontsize=9)
         axes.set_xticks([])
         axes.set_yticks([])
@@ -129,9 +134,11 @@ def _decibels(wave: Wave, rate: int, fft: int) -> tuple[dict[str, NDArray[np.flo
 
 
 def _mean(contents: Iterable[bytes | NDArray[np.uint8]]) -> NDArray[np.float32] | None:
-    """Return the mean spectrogram of some sounds, about their loudest moments, [frames, bands]."""
+    """Return the mean spectrogram of some sounds, about their loudest moments, [frames, bands].
+
+    It is NaN where all of them have not begun yet, or are over.
+    """
     total, count = np.zeros((_MEAN.size, _MEAN.bands)), np.zeros((_MEAN.size, 1))
-    lowest = 0.0
     for content in contents:
         with Recording(content) as recording:
             wave = recording.wave(_MEAN.rate, SECONDS)
@@ -143,10 +150,9 @@ def _mean(contents: Iterable[bytes | NDArray[np.uint8]]) -> NDArray[np.float32] 
         place = slice(max(-start, 0), max(-start, 0) + len(frames[part]))
         total[place] += frames[part]
         count[place] += 1
-        lowest = min(lowest, float(frames.min()))
     if not count.any():
         return None
-    return np.where(count > 0, total / np.maximum(count, 1), lowest).astype(np.float32)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _loudest(frames: NDArray[np.float32]) -> int:
