@@ -14,7 +14,7 @@ from headstart.artefact.model import Model
 from headstart.artefact.streaming import Asked, Rows, see
 from headstart.audio.decode import Recording, read_bytes
 from headstart.audio.hearing import hear
-from headstart.audio.timeline import Timeline, segments, window_starts
+from headstart.audio.timeline import Segment, Timeline, segments, window_starts
 from headstart.backbones.card import Waves
 from headstart.data.items import Source
 from headstart.errors import OptionError
@@ -159,15 +159,8 @@ class Listener:
             levels=np.concatenate([each.levels for each in heard]),
             overlapping=self.model.target == "labels",
         )
-        embeddings = np.concatenate([each.embeddings for each in heard])
         centres = np.minimum(starts + self.length / 2, seconds)
-        known = tuple(
-            each
-            for each in found
-            if self.knows(
-                embeddings[(centres >= each.start) & (centres <= each.end)].mean(0, dtype=np.float32)
-            )
-        )
+        known = tuple(each for each in found if self.knows(_mean(heard, centres, each)))
         return Timeline(name, seconds, known, self.model.labels, starts, self.length, answers)
 
     def knows(self, embedding: NDArray[np.float32]) -> bool:
@@ -177,6 +170,19 @@ class Listener:
             embedding: The mean of the first network's features over its windows, float32 [d].
         """
         return self.known is None or bool(self.known.share_as_far(embedding[None])[0] >= _NEW)
+
+
+def _mean(heard: Sequence[Heard], centres: NDArray[np.float64], segment: Segment) -> NDArray[np.float32]:
+    """Return the mean of the features of a segment's windows, float32 [d]."""
+    first = int(np.searchsorted(centres, segment.start))
+    last = int(np.searchsorted(centres, segment.end, side="right"))
+    sums, place = [], 0
+    for each in heard:
+        if place < last and place + len(each.levels) > first:
+            rows = each.embeddings[max(0, first - place) : last - place]
+            sums.append(rows.sum(0, dtype=np.float32))
+        place += len(each.levels)
+    return np.asarray(np.sum(sums, axis=0) / (last - first), np.float32)
 
 
 def _known(model: Model) -> Novelty | None:
