@@ -54,7 +54,7 @@ def log_mel(wave: NDArray[np.floating], spec: Waves) -> NDArray[np.float32]:
         framed = framed - np.float32(_PREEMPHASIS) * before
     hann = _hann(spec.window, periodic=spec.front != "ast")
     spectrum = np.fft.rfft(framed * hann, spec.fft, axis=1)
-    bands = spectrum.real**2 + spectrum.imag**2
+    bands = np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
     if spec.front == "yamnet":
         np.sqrt(bands, out=bands)  # np.abs, which also guards against overflow, takes five times as long
     bands = _multiply(bands, mel_weights(spec))

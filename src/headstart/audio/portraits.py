@@ -95,7 +95,7 @@ def mean_pictures(classes: Mapping[str, Iterable[bytes | NDArray[np.uint8]]]) ->
 
     means = {label: _mean(sounds) for label, sounds in classes.items()}
     known = {label: mean for label, mean in means.items() if mean is not None}
-    every = np.array(list(known.values()) or [np.zeros((1, 1))])
+    every = np.array(list(known.values()) or [np.zeros((1, 1), np.float32)])
     low, high = np.nanquantile(every, (0.02, 0.995))
     used = np.flatnonzero(np.isfinite(every).any((0, 2)))
     columns = min(5, max(1, len(known)))
