@@ -35,8 +35,8 @@ def export(model: Model, path: str | Path, to: str = "openvino") -> Path:
     """Write a model's network for programs that know nothing of headstart.
 
     Input: "pixels", uint8 [n, side, side, 3], RGB; of a model for texts "tokens", int32 [n, t] or
-    [n, sentences, t]; for sounds "patches", float32 [n, frames, bands]. Outputs: "grid", "features", "logits",
-    "probabilities"; of a model for numbers "grid", "features", "value".
+    [n, sentences, t]; for sounds "patches", float32 [n, frames, bands]. Outputs: "grid", "features",
+    "logits", "probabilities"; of a model for numbers "grid", "features", "value".
     The golden vectors are checked on the file before it gets its name.
 
     Args:
