@@ -219,7 +219,7 @@ def test_what_cannot_be_updated_says_so(
         updating.update(installed, FeedbackStore(tmp_path / FILE), data)
     model = hs.load(champion)
     one = [Item("a", strange("along", 1), "along")]
-    with pytest.raises(DataError, match="data of images"):
+    with pytest.raises(DataError, match="data of pictures"):
         refit(model, folder_of_texts, one)
     model.calibration = Interval(0.9, 1.0)
     with pytest.raises(OptionError, match="one label"):
