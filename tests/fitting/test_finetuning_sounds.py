@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import headstart as hs
 from headstart.audio.augmentation import STANDARD
+from headstart.data.items import Dataset, Item
 from headstart.errors import OptionError
 from headstart.fitting.reporting import Report
 from headstart.images.augmentation import LIGHT
@@ -69,6 +71,21 @@ def test_it_is_planned_and_resumed(sounds: Path, tmp_path: Path) -> None:
     first = hs.fit(sounds, plan=short, run=run, precision="fp32")
     again = hs.fit(sounds, run=run, resume=True, precision="fp32")
     assert again.metrics == first.metrics
+
+
+def test_it_is_carried_over_to_other_sounds(model: hs.Model, sounds: Path) -> None:
+    items = [
+        Item(f"{label}{n}", encoded(0.2 * toy_sound(label, 100 + n, 1.5)), label=label)
+        for label in LABELS
+        for n in range(12)
+    ]
+    unlabelled = Dataset(tuple(replace(item, label=None) for item in items), "audio")
+    adapted = hs.adapt(model, unlabelled, sounds, methods=["AdaBN"])
+    few = Dataset(tuple(item for n, item in enumerate(items) if n % 4 == 0), "audio")
+    started = hs.fit(few, start=model)
+    for made in (adapted, started):
+        found = made.predict([item.source for item in items])
+        assert sum(each.label == item.label for each, item in zip(found, items, strict=True)) > 24
 
 
 @pytest.mark.parametrize(

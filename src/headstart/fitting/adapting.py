@@ -155,7 +155,7 @@ def _normed(
         member = found
         engine = partial(OpenVinoEngine, member.network, precision)
         done = extract(part, store, member.backbone, openvino_key(precision), engine)
-        rows[place] = done.features(part, store).X
+        rows[np.isin(view.features.item, place)] = done.features(part, store).X  # a sound has several
     say(f"{ADABN}: each domain is seen with batch statistics of its own")
     features = replace(view.features, X=rows)
     return start.domains.with_data(replace(view, features=features, member=member))

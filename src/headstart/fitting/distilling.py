@@ -313,7 +313,7 @@ def _plan(pupil: Pupil, card: Card, floor: Candidate, items: int, store: Feature
             seed=pupil.seed, engine=pupil.engine, offline=pupil.offline, say=say,
         )  # fmt: skip
         evidence = replace(evidence, items=items)
-        if evidence.modality == "audio":  # the student answers from its last block, whatever another one knows
+        if evidence.modality == "audio":  # the student answers from its last block, whatever others know
             evidence = replace(evidence, depths=evidence.depths[-1:])
         found = planner.plan(evidence, cost, minutes=pupil.minutes, strategy=strategy, seed=pupil.seed)
         plan = found if found.phases else plan.replace(evidence=found.evidence)
