@@ -144,3 +144,15 @@ def test_copies_are_found_whatever_they_were_coded_as() -> None:
 def test_a_small_picture_of_a_sound() -> None:
     glimpse = AudioModality().glimpse(encoded(SECOND))
     assert glimpse[:2] == b"\xff\xd8"
+
+
+def test_a_clip_is_decoded_once_whatever_is_asked_of_it() -> None:
+    with Recording(encoded(SECOND)) as recording:
+        first = recording.wave(8_000)
+        recording._file.close()
+        np.testing.assert_array_equal(recording.wave(8_000), first)
+        assert len(recording.wave(44_100, 0.5)) == 22_050
+    long = np.tile(SECOND, 11)
+    with Recording(encoded(long)) as recording:
+        assert len(recording.wave(44_100)) == len(long)
+        assert recording._only is None
