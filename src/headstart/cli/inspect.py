@@ -218,7 +218,7 @@ def _sound_galleries(found: Audit, dataset: Dataset) -> tuple[Gallery, ...]:
     members: dict[str, list[Source]] = {label: [] for label in list(found.classes)[:_MOST_MEANS]}
     for item in good:
         for tag in item.tags:
-            if len(members.get(tag, (None,) * _AVERAGED)) < _AVERAGED:
+            if tag in members and len(members[tag]) < _AVERAGED:
                 members[tag].append(item.source)
     picture = mean_pictures({label: map(read_bytes, sources) for label, sources in members.items()})
     return (*galleries, Gallery("The mean of each class", _MEAN, (("", picture),)))
