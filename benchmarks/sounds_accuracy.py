@@ -1,11 +1,11 @@
 """How good `fit` is on sounds: ESC-10 by its official folds, spoken digits at random and by speaker.
 
-    HEADSTART_DATA=… python benchmarks/sounds_accuracy.py [--seeds 1] [--speakers theo yweweler] [--minutes 4]
+    HEADSTART_DATA=… python benchmarks/sounds_accuracy.py [--seeds 1] [--speakers theo …] [--ways planned …]
 
 Protocol: ESC-10 with no options, leave one official fold out, and how far the folds are apart. FSDD at
 random: a fifth is the test. By speaker: all recordings of one speaker are the test, for each speaker in turn;
-the others' are divided at random into train and val. "frozen" is `fit` without options, "planned" is what the
-planner makes of YAMNet in so many minutes, "cnn" is the log-mel CNN from scratch. Nothing is chosen on a
+of the others one is the val part (speakers are groups). "frozen" is `fit` without options, "planned" is what
+the planner makes of YAMNet in so many minutes, "cnn" is the log-mel CNN from scratch. Nothing is chosen on a
 test.
 """
 
@@ -26,6 +26,7 @@ from headstart.transfer.store import FeatureStore
 
 TARGETS = {"esc10": 0.97, "fsdd_random": 0.96, "fsdd_speaker": 0.75}
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+WAYS = ("frozen", "planned", "cnn")
 CNN = {"backbone": "log_mel_cnn", "strategy": "scratch", "guard": False}
 
 
@@ -35,7 +36,8 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--speakers", nargs="*", default=SPEAKERS, choices=SPEAKERS)
-    parser.add_argument("--minutes", type=float, default=4, help="for the planner's way; 0 leaves it out")
+    parser.add_argument("--ways", nargs="*", default=WAYS, choices=WAYS)
+    parser.add_argument("--minutes", type=float, default=4, help="for the planner's way")
     options = parser.parse_args()
     rows: list[tuple[object, ...]] = [("set", "way", "accuracy", "lowest–highest", "target", "")]
     figures: dict[str, object] = {"seeds": options.seeds, "minutes": options.minutes}
@@ -50,10 +52,13 @@ def main() -> None:
         folds = [each for _, its in found for each in its]
         tell("esc10", "default", [accuracy for accuracy, _ in found], spread(folds))
         digits = data_folder("fsdd", "audio")
-        ways: dict[str, dict[str, object]] = {"frozen": {}, "cnn": CNN}
-        if options.minutes:
-            ways["planned"] = {"minutes": options.minutes}
-        for way, how in ways.items():
+        ways: dict[str, dict[str, object]] = {
+            "frozen": {},
+            "planned": {"minutes": options.minutes},
+            "cnn": CNN,
+        }
+        for way in options.ways:
+            how = ways[way]
             at_random = [tested(fsdd(digits, None, seed), seed, store, how) for seed in range(options.seeds)]
             tell("fsdd_random", way, at_random, spread(at_random))
             by_speaker = {each: tested(fsdd(digits, each, 0), 0, store, how) for each in options.speakers}
@@ -114,7 +119,8 @@ def fsdd(folder: Path, speaker: str | None, seed: int) -> Dataset:
     for path in paths:
         digit, who, _ = path.stem.split("_")
         test = path in chosen if speaker is None else who == speaker
-        items.append(Item(path.name, path, label=digit, split="test" if test else None))
+        group = None if speaker is None else who
+        items.append(Item(path.name, path, label=digit, group=group, split="test" if test else None))
     return Dataset(tuple(items), "audio", folder)
 
 

@@ -298,4 +298,5 @@ def test_sounds_are_planned_in_words_of_sounds() -> None:
     assert not any(word in told for word in ("picture", "pixel", "enlarg", "mirror"))
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
     short = plan(heard, CHEAP, minutes=0.7)
+    assert "pixel" not in " ".join(short.evidence["reasons"])
     assert all(phase.epochs < made.phases[0].epochs for phase in short.phases)

@@ -176,7 +176,7 @@ def _within(
 ) -> _Made | None:
     """Return the strategy's largest plan that is expected to end in time: first fewer epochs, then pixels."""
     most = _epochs(evidence, SEEN if minutes is None else MOST_SEEN)
-    unit = "pixels" if evidence.tokens is None else "tokens"
+    unit = {"text": "tokens", "audio": "frames"}.get(evidence.modality, "pixels")
     for size in _sizes(strategy, evidence):
         for epochs in range(most, min(FEWEST_EPOCHS, most) - 1, -1):
             made = _made(strategy, evidence, size, epochs, seed, disk)
