@@ -20,8 +20,8 @@ from headstart.data.items import Dataset, Item
 
 PROTOCOL = (
     "Ten digits. At random: a fifth of the recordings is the test, so every voice is known, and a fifth of "
-    "the rest checks the training. By speaker: two speakers are the test, and nothing of them is heard before; "
-    "another one checks the training. Nothing is chosen on the test."
+    "the rest checks the training. By speaker: two speakers are the test, and nothing of them is heard "
+    "before; another one checks the training. Nothing is chosen on the test."
 )
 CNN = {"backbone": "log_mel_cnn", "strategy": "scratch", "guard": False}
 
