@@ -105,3 +105,17 @@ def test_what_sounds_cannot_have_is_refused(sounds: Path, changes: dict[str, obj
 def test_an_untrained_network_is_no_probe(sounds: Path) -> None:
     with pytest.raises(OptionError, match="untrained"):
         hs.fit(sounds, backbone="log_mel_cnn")
+
+
+def test_one_speaker_alone_may_check_the_training() -> None:
+    noises = np.random.default_rng(0).normal(0, 0.1, (240, 12_000))  # no two alike
+    dull = [np.convolve(noise, np.ones(9) / 3, "same") for noise in noises[::2]]
+    items = [
+        Item(f"{n}", encoded(wave), label=label, group="abc"[n % 3], split="val" if n % 3 == 0 else None)
+        for label, waves in (("dull", dull), ("bright", list(noises[1::2])))
+        for n, wave in enumerate(waves)
+    ]
+    assert sum(item.split == "val" for item in items) >= 60  # enough to calibrate on
+    short = PLAN.replace(phases=(Phase("all", 1, RATES),))
+    made = hs.fit(Dataset(tuple(items), "audio"), plan=short, precision="fp32", guard=False)
+    assert made.metrics["validation"]["accuracy"] > 0.4

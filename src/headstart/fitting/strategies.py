@@ -18,7 +18,7 @@ from headstart.progress import Say
 from headstart.training.diagnostics import Run
 from headstart.training.plan import Plan
 from headstart.transfer.calibration import AnyCalibration, Calibration
-from headstart.transfer.selection import Selection, assign_folds
+from headstart.transfer.selection import Labelled, Selection, assign_folds
 from headstart.transfer.stacking import Stacked, StackedHead, cross_weighted, fit_weights, weighted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def trained(
     else:
         calibration = val.calibrate(logits)
         judged = logits if crossed is None else crossed
-        halves = Selection(float("nan"), {}, assign_folds(val, _HALVES, seed), judged)
+        halves = Selection(float("nan"), {}, _halves(val, seed), judged)
         checked = judge_folds(labels, val, halves, names=val_names, seed=seed)
     evaluations: dict[str, AnyEvaluation] = {"validation": checked}
     if "test" in tuned.logits:
@@ -112,6 +112,13 @@ def trained(
     run = Run(name, tuned.plan, (), tuple(tuned.trained.history), tuned.trained.stopped)
     trial = Trial(name, score, rank, tuned.seconds, stopped, run)
     return Candidate(floor.gathered, arrangement, fitted, trial, tuned)
+
+
+def _halves(val: Labelled, seed: int) -> NDArray[np.int64]:
+    """Return which half of val each item is in, by groups; a single group (one speaker, say) is divided."""
+    if len(np.unique(val.features.group)) < _HALVES:
+        val = replace(val, features=replace(val.features, group=np.arange(len(val.y))))
+    return assign_folds(val, _HALVES, seed)
 
 
 def beside(name: str, floor: Candidate, tuned: Tuned, seed: int) -> list[Candidate]:
@@ -145,7 +152,7 @@ def beside(name: str, floor: Candidate, tuned: Tuned, seed: int) -> list[Candida
     views = (data, *(each.view for each in others))
     view = Stacked(data.features, data.y, data.classes, views, weights=weights)
     head = StackedHead((tuned.head, *(each.head for each in others)), weights)
-    crossed = cross_weighted(said, val.y, assign_folds(val, _HALVES, seed))
+    crossed = cross_weighted(said, val.y, _halves(val, seed))
     together = replace(tuned, head=head, logits=logits)
     made = trained(f"{name}, stacked", floor, together, seed, crossed)
     fitted = replace(made.fitted, view=view, plan={**made.fitted.plan, **view_plan(view)})
