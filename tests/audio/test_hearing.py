@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headstart.audio.decode import Recording, decode, read_bytes
-from headstart.audio.hearing import cut, hear, heard, spectrogram
+from headstart.audio.hearing import cut, hear, heard, sounding, spectrogram
 from headstart.audio.mel import log_mel
 from headstart.backbones.card import Waves
 
@@ -108,3 +108,26 @@ def test_a_recording_can_be_read_twice() -> None:
         np.testing.assert_array_equal(first, np.concatenate(list(recording.waves(16_000))))
         assert len(first) == 60_000
     assert len(decode(encoded(noise(30_000), 8_000), 16_000, 1.5).wave) == 24_000
+
+
+def test_silence_is_left_out_unless_there_is_nothing_else() -> None:
+    clip = np.concatenate([noise(16_000), np.zeros(64_000, np.float32)])
+    some, every = heard(encoded(clip), SPEC), list(hear(encoded(clip), SPEC))
+    assert len(every) == 10
+    assert len(some) == 3  # what begins before the end of the noise
+    np.testing.assert_array_equal(some, every[:3])
+    late = heard(encoded(clip[::-1].copy()), SPEC)
+    assert 2 <= len(late) <= 3
+    assert len(heard(encoded(np.zeros(80_000, np.float32)), SPEC)) == 10
+    assert len(heard(encoded(clip * 0.005), SPEC)) == 10  # all of it is too soft to tell
+
+
+@settings(deadline=None, max_examples=25)
+@given(pieces=st.lists(st.tuples(st.integers(1, 40_000), st.booleans()), min_size=1, max_size=5))
+def test_the_patches_in_which_something_sounds_are_those_that_are_heard(
+    pieces: list[tuple[int, bool]],
+) -> None:
+    wave = np.concatenate([noise(count) * sounds for count, sounds in pieces])
+    every, flags = list(hear(encoded(wave), SPEC)), sounding(encoded(wave), SPEC)
+    assert len(flags) == len(every)
+    np.testing.assert_array_equal(np.stack(heard(encoded(wave), SPEC)), np.stack(every)[flags])

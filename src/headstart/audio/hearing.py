@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.audio.decode import Recording, Wave
+from headstart.audio.measures import SILENT
 from headstart.audio.mel import log_mel, whole_patch
 from headstart.backbones.card import Waves
 
@@ -30,12 +32,14 @@ def hear(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> Iterato
         DecodeError: It cannot be read.
     """
     with _opened(content) as recording:
-        for frames in cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step):
-            yield whole_patch(frames, spec)
+        yield from _patches(recording.waves(spec.rate), spec)
 
 
 def heard(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> list[Patch]:
-    """Return the patches of a sound, of a long one `spec.rows` that are spread evenly.
+    """Return the patches that an answer about a whole sound is made from.
+
+    Silent ones say nothing about it and are left out, unless all are; of a long sound `spec.rows` are heard
+    that are spread evenly.
 
     Args:
         content: The encoded bytes, or the open recording.
@@ -47,11 +51,68 @@ def heard(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> list[P
     with _opened(content) as recording:
         frames = spec.frames(round(recording.seconds * spec.rate))
         count = 1 + max(0, -(-(frames - spec.size) // spec.step))
-        patches = hear(recording, spec)
-        if count <= spec.rows:
-            return list(patches)
-        wanted = set(np.linspace(0, count - 1, spec.rows).round().astype(int).tolist())
-        return [patch for number, patch in enumerate(patches) if number in wanted]
+        loudness = _Loudness(spec)
+        patches = _patches(loudness.of(recording.waves(spec.rate)), spec)
+        wanted = set(np.linspace(0, count - 1, min(count, spec.rows)).round().astype(int).tolist())
+        # How many there are is sometimes only estimated.
+        found = [(n, patch) for n, patch in enumerate(patches) if n in wanted or count <= spec.rows]
+    return [patch for number, patch in found if loudness.heard(number)] or [patch for _, patch in found]
+
+
+def sounding(content: bytes | NDArray[np.uint8] | Recording, spec: Waves) -> NDArray[np.bool_]:
+    """Return in which patches anything sounds, bool [patches] in the order of `hear`; all where in none.
+
+    Args:
+        content: The encoded bytes, or the open recording.
+        spec: What a patch is.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    loudness, samples = _Loudness(spec), 0
+    with _opened(content) as recording:
+        for wave in loudness.of(recording.waves(spec.rate)):
+            samples += len(wave)
+    count = 1 + max(0, -(-(spec.frames(samples) - spec.size) // spec.step))
+    found = np.array([loudness.heard(number) for number in range(count)])
+    return found if found.any() else ~found
+
+
+class _Loudness:
+    """Notes of a wave that goes by which hundredths of a second are no silence."""
+
+    def __init__(self, spec: Waves) -> None:
+        self._frame = max(1, spec.rate // 100)
+        self._step = spec.step * spec.hop / self._frame
+        self._length = spec.samples(spec.size) / self._frame
+        self._sounds = np.empty(0, bool)
+
+    def of(self, waves: Iterable[Wave]) -> Iterator[Wave]:
+        rest = np.empty(0, np.float32)
+        parts: list[NDArray[np.bool_]] = []
+        for wave in waves:
+            yield wave
+            rest = np.concatenate([rest, wave])
+            whole = len(rest) // self._frame * self._frame
+            parts.append(self._is_sound(rest[:whole].reshape(-1, self._frame)))
+            rest = rest[whole:]
+        if len(rest):
+            parts.append(self._is_sound(rest[None]))
+        self._sounds = np.concatenate(parts)
+
+    def heard(self, number: int) -> bool:
+        """Return whether anything sounds in a patch; the last one ends with the sound."""
+        start = int(min(number * self._step, max(0.0, len(self._sounds) - self._length)))
+        return bool(self._sounds[start : start + math.ceil(self._length)].any())
+
+    @staticmethod
+    def _is_sound(frames: Wave) -> NDArray[np.bool_]:
+        return np.asarray(np.einsum("fs,fs->f", frames, frames) >= SILENT**2 * frames.shape[1])
+
+
+def _patches(waves: Iterable[Wave], spec: Waves) -> Iterator[Patch]:
+    for frames in cut(spectrogram(waves, spec), spec.size, spec.step):
+        yield whole_patch(frames, spec)
 
 
 def spectrogram(waves: Iterable[Wave], spec: Waves) -> Iterator[NDArray[np.float32]]:

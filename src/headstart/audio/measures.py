@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 _FULL = 0.999
 """Of full scale: samples beyond it, side by side and on the same side, are clipped."""
-_SILENT = 1e-3
+SILENT = 1e-3
 """Root mean square of a frame below which it is silent: −60 dB of full scale."""
 _FRAME = 0.02
 """Seconds."""
@@ -48,7 +48,7 @@ def measure(blocks: Iterable[NDArray[np.float32]], rate: int) -> dict[str, float
         starts = np.arange(0, len(block), frame)
         lengths = np.diff(starts, append=len(block)) * block.shape[1]
         frames += len(starts)
-        silent += int((np.add.reduceat(energies, starts) < _SILENT**2 * lengths).sum())
+        silent += int((np.add.reduceat(energies, starts) < SILENT**2 * lengths).sum())
     values = samples * len(total)
     return {
         "channels": float(len(total)),

@@ -32,7 +32,7 @@ class AudioModality:
     name = "audio"
     noun = "sounds"
     default_backbone = "yamnet"
-    version = 2
+    version = 3
     near = 10
 
     def read(self, source: Source) -> bytes | NDArray[np.uint8]:

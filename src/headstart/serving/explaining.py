@@ -21,6 +21,7 @@ from headstart.artefact.model import Model
 from headstart.artefact.schema import FrontEnd
 from headstart.artefact.streaming import Asked, Rows
 from headstart.artefact.timeline import Heard, Listener
+from headstart.audio.hearing import sounding
 from headstart.serving.batching import Late
 from headstart.serving.models import Answer, Served
 from headstart.text.decode import decode
@@ -121,10 +122,10 @@ class _Asking:
         return np.asarray(np.log(values / (1 - values)))
 
     def listen(self, listener: Listener, content: bytes) -> tuple[Answer, list[Heard]]:
-        """Ask about all windows of a sound, as they come; their common answer is the one that is followed.
+        """Ask about all windows of a sound, as they come.
 
         Returns:
-            The answer, and what is known of the windows, some at a time.
+            The answer about each of them, and what is known of the windows, some at a time.
         """
         features: list[dict[Path, Rows]] = []
         heard: list[Heard] = []
@@ -135,9 +136,9 @@ class _Asking:
             features.append(answer.features)
             heard.append(listener.heard(item, answer.features))
         self.passes = 1
-        whole = Answer({path: np.concatenate([each[path] for each in features]) for path in features[0]})
-        self.follow(whole)
-        return whole, heard
+        return Answer(
+            {path: np.concatenate([each[path] for each in features]) for path in features[0]}
+        ), heard
 
     def slope(self, answer: Answer) -> Floats | None:
         """Return how the followed number depends on the features, float64 [d]; None where it is not linear.
@@ -268,9 +269,13 @@ def _of_sound(asking: _Asking, item: bytes | str) -> dict[str, Any]:
     listener = Listener(model)
     content = item if isinstance(item, bytes) else b""
     asking.served.check_length(content)
-    answer, heard = asking.listen(listener, content)
+    windows, heard = asking.listen(listener, content)
     found = listener.timeline(content, heard, "input 1")
-    weights = asking.score(answer) - asking.followed(_without_each(model, answer))
+    sounds = sounding(content, listener.spec)  # the answer is made from these alone
+    answer = Answer({path: rows[sounds] for path, rows in windows.features.items()})
+    asking.follow(answer)
+    weights = np.zeros(len(sounds))
+    weights[sounds] = asking.score(answer) - asking.followed(_without_each(model, answer))
     about = {"length": round(found.length, 3), "starts": found.starts.round(3).tolist()}
     return asking.told(
         answer,
