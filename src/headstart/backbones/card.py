@@ -172,7 +172,8 @@ class Waves:
         offset: Added before the logarithm, float. Defaults to 0.001.
         rows: Most patches of one sound, int: of a longer one evenly spread patches are heard. Defaults to
             1250, ten minutes.
-        version: Changes whenever the meaning of these fields does, int. Defaults to 1.
+        version: Changes whenever the meaning of these fields does, int. Defaults to 2: silent patches of a sound
+            are left out.
 
     Raises:
         BackboneError: A field has a value outside its range.
@@ -194,7 +195,7 @@ class Waves:
     highest: float = 7_500.0
     offset: float = 1e-3
     rows: int = 1250
-    version: int = 1
+    version: int = 2
 
     def __post_init__(self) -> None:
         counts = (self.size, self.step, self.rate, self.window, self.hop, self.bands, self.rows)
@@ -202,7 +203,7 @@ class Waves:
         _check("sizes of at least 1", min(counts) >= 1, counts)
         _check("a transform of at least a window", self.fft >= self.window, self.fft)
         _check("bands below half the rate", 0 <= self.lowest < self.highest <= self.rate / 2, self.highest)
-        _check("preprocessing version 1", self.version == 1, self.version)
+        _check("preprocessing version 2", self.version == 2, self.version)
 
     def frames(self, samples: int) -> int:
         """Return how many whole frames there are in so many samples, int."""
