@@ -172,8 +172,8 @@ class Waves:
         offset: Added before the logarithm, float. Defaults to 0.001.
         rows: Most patches of one sound, int: of a longer one evenly spread patches are heard. Defaults to
             1250, ten minutes.
-        version: Changes whenever the meaning of these fields does, int. Defaults to 2: silent patches of a sound
-            are left out.
+        version: Changes whenever the meaning of these fields does, int. Defaults to 2: silent patches of a
+            sound are left out.
 
     Raises:
         BackboneError: A field has a value outside its range.
