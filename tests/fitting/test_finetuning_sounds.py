@@ -108,7 +108,7 @@ def test_an_untrained_network_is_no_probe(sounds: Path) -> None:
 
 
 def test_one_speaker_alone_may_check_the_training() -> None:
-    noises = np.random.default_rng(0).normal(0, 0.1, (240, 12_000))  # no two alike
+    noises = np.random.default_rng(0).normal(0, 0.1, (180, 6_000))  # no two alike
     dull = [np.convolve(noise, np.ones(9) / 3, "same") for noise in noises[::2]]
     items = [
         Item(f"{n}", encoded(wave), label=label, group="abc"[n % 3], split="val" if n % 3 == 0 else None)
