@@ -25,7 +25,7 @@ def run(
     weights: Annotated[
         str | None, typer.Option(help="How much each style counts, such as 2,1. Default: the same.")
     ] = None,
-    content_weight: Annotated[float, typer.Option(help="Weight of the content.")] = 300.0,
+    content_weight: Annotated[float, typer.Option(help="Weight of the content.")] = 3000.0,
     style_weight: Annotated[float, typer.Option(help="Weight of the style.")] = 1.0,
     smooth: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.001,
     content_layer: Annotated[

@@ -18,6 +18,8 @@ Pixels = NDArray[np.uint8]
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 CONTENT_LAYER = "block4_conv2"
 _HISTORY = 20
+_LEAST = 16
+"""Pixels that the fourth pooling still leaves one of."""
 _A_STEP = 20
 """Evaluations between two looks at the picture."""
 
@@ -29,7 +31,7 @@ class StyleOptions:
     Args:
         size: Longer side of the result, int, in pixels. Defaults to 512.
         steps: Evaluations of the loss, int. Defaults to 400.
-        content_weight: How much the content counts, float. Defaults to 300.
+        content_weight: How much the content counts, float. Defaults to 3000.
         style_weight: How much the style does, float. Defaults to 1.
         smooth: Weight of the total variation, float. Defaults to 0.001.
         content_layer: Where content is compared, str. Defaults to "block4_conv2".
@@ -44,7 +46,7 @@ class StyleOptions:
 
     size: int = 512
     steps: int = 400
-    content_weight: float = 300.0
+    content_weight: float = 3000.0
     style_weight: float = 1.0
     smooth: float = 1e-3
     content_layer: str = CONTENT_LAYER
@@ -142,6 +144,9 @@ def stylize(
     Returns:
         The painting, uint8 [h', w', 3], its longer side `options.size`.
 
+    Raises:
+        OptionError: There is no such layer, or a picture is too narrow.
+
     References:
         Gatys et al., CVPR 2016; "Controlling perceptual factors in neural style transfer", CVPR 2017, for the
         colours and for coarse before fine.
@@ -196,11 +201,16 @@ def _paint(
     goal: _Goal, start: Tensor, mask: Tensor | None, steps: int, before: int, see: Callable[[Seen], None]
 ) -> Tensor:
     """Return the picture after so many evaluations."""
-    # L-BFGS works on flat, contiguous numbers: the picture stays so, the network converts it.
-    picture = start.clone().contiguous().requires_grad_()
+    lbfgs = goal.options.optimiser == "lbfgs"
+    # torch's L-BFGS begins with a step whose absolute values sum to 1: in this unit, a grey level per value.
+    unit = float(start.numel()) if lbfgs else 1.0
+    # It works on flat, contiguous numbers: the picture stays so, the network converts it.
+    free = (start / unit).contiguous().requires_grad_()
     evaluations, latest = 0, float("nan")
 
     def shown() -> Tensor:
+        # Not clamped between steps: that would make the curvature wrong which L-BFGS remembers.
+        picture = (free * unit).clamp(0, 255)
         return picture if mask is None else goal.scene + mask * (picture - goal.scene)
 
     def closure() -> Tensor:
@@ -212,21 +222,19 @@ def _paint(
         return loss
 
     optimiser: torch.optim.Optimizer
-    if goal.options.optimiser == "lbfgs":
+    if lbfgs:
         optimiser = torch.optim.LBFGS(
-            [picture], max_iter=_A_STEP, max_eval=_A_STEP, history_size=_HISTORY,
+            [free], max_iter=_A_STEP, max_eval=_A_STEP, history_size=_HISTORY,
             tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe",
         )  # fmt: skip
     else:
-        optimiser = torch.optim.Adam([picture], lr=5.0)
+        optimiser = torch.optim.Adam([free], lr=5.0)
     while evaluations < steps:
-        if goal.options.optimiser == "adam":
+        if not lbfgs:
             for _ in range(_A_STEP - 1):
                 optimiser.step(closure)  # type: ignore[no-untyped-call]
         at = evaluations
         optimiser.step(closure)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            picture.clamp_(0, 255)
         see(Seen(_pixels(shown().detach()), before + evaluations, latest))
         if evaluations == at:
             break
@@ -237,6 +245,10 @@ def _fit(picture: Pixels, size: int) -> Pixels:
     """Return a picture whose longer side has so many pixels."""
     height, width = picture.shape[:2]
     scale = size / max(height, width)
+    if min(height, width) * scale < _LEAST:
+        received = f"one of {width} × {height}, which becomes {scale * min(height, width):.0f} pixels narrow"
+        fix = "cut it, or name a larger --size"
+        raise OptionError(f"a picture of at least {_LEAST} pixels on the shorter side", received, fix)
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.LANCZOS))
 
