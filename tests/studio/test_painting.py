@@ -19,7 +19,7 @@ from headstart.errors import DecodeError, OptionError
 from headstart.studio.painting import paint_file
 
 OPTIONS: dict[str, Any] = {
-    "size": 32, "steps": 60, "style_weight": 1e4, "content_weight": 1.0,
+    "size": 48, "steps": 60, "style_weight": 1e4, "content_weight": 1.0,
     "content_layer": "block1_conv1", "layers": {"block1_conv1": 1.0},
 }  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_a_painting_is_written_with_how_it_went(pictures: tuple[Path, Path], tmp
     said: list[str] = []
     made = paint_file(content, [style], tmp_path / "out.png", every=20, say=said.append, **OPTIONS)
     with Image.open(tmp_path / "out.png") as painted:
-        assert painted.size == (32, 21)
+        assert painted.size == (48, 32)
     kept = sorted(path.name for path in tmp_path.glob("out-*.png"))
     assert len(kept) >= 2
     assert json.loads((tmp_path / "out.json").read_text())["losses"] == [
