@@ -1,0 +1,107 @@
+"""What single layers of a network answer to a picture: what dreams, styles and filters are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import OptionError
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+
+
+class Layers(nn.Module):
+    """The activations of named layers, computed no deeper than the deepest of them.
+
+    A convolution's activation is what its non-linearity makes of it, as in the published methods; a block of
+    the backbone is a layer, too.
+
+    Args:
+        backbone: The network; it is shared, and its weights are not trained.
+        names: Of which layers, such as "block4_conv2" of VGG16; see `layer_names`.
+        fast: Whether to compute in bfloat16 where the CPU does. Defaults to True.
+
+    Raises:
+        OptionError: There is no such layer.
+
+    Example:
+        >>> from headstart.backbones.backbone import Backbone
+        >>> from headstart.backbones.card import Card, Preprocess
+        >>> card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(size=8), 4, ("stem",), 112, "")
+        >>> layers = Layers(Backbone(card, {"stem": nn.Conv2d(3, 4, 3, stride=2, padding=1)}), ["stem"])
+        >>> {name: tuple(each.shape) for name, each in layers(torch.zeros(1, 3, 8, 8)).items()}
+        {'stem': (1, 4, 4, 4)}
+    """
+
+    def __init__(self, backbone: Backbone, names: Sequence[str], *, fast: bool = True) -> None:
+        super().__init__()
+        known = layer_names(backbone)
+        for name in names:
+            if name not in known:
+                listed = ", ".join(known)
+                raise OptionError(f"a layer of {backbone.card.name!r}", repr(name), f"choose one of {listed}")
+        self._names, self._fast = tuple(names), fast and _has_bf16()
+        self._mean, self._std = backbone.mean, backbone.std
+        self._flip = getattr(backbone.card.preprocess, "channels", "RGB") == "BGR"
+        self._steps = _until(backbone, set(names))
+        for _, module in self._steps:
+            module.requires_grad_(False)
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return {name: activation [n, channels, h, w]} of pictures, float [n, 3, h, w], RGB in grey levels.
+
+        A gradient with respect to the pictures flows through.
+        """
+        x = pixels.flip(1) if self._flip else pixels
+        x = ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        found: dict[str, Tensor] = {}
+        with self._precision():
+            for name, module in self._steps:
+                x = module(x)
+                if name in self._names:
+                    found[name] = x.float()
+        return found
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._fast)
+
+
+def layer_names(backbone: Backbone) -> tuple[str, ...]:
+    """Return the layers that can be named: of plain sequences each convolution, of others each block."""
+    return tuple(name for name, _ in _steps(backbone) if name)
+
+
+def _steps(backbone: Backbone) -> list[tuple[str, nn.Module]]:
+    """Return modules in the order in which they run, each with the name of the layer that it completes."""
+    found: list[tuple[str, nn.Module]] = []
+    for block_name, block in backbone.blocks.items():
+        if not (isinstance(block, nn.Sequential) and any(isinstance(part, nn.ReLU) for part in block)):
+            found.append((block_name, block))
+            continue
+        convolution = ""
+        for name, part in block.named_children():
+            if isinstance(part, nn.Conv2d):
+                convolution = name
+                found.append(("", part))
+            elif isinstance(part, nn.ReLU):
+                found.append((convolution, part))
+            else:
+                found.append((name, part))
+    return found
+
+
+def _until(backbone: Backbone, names: set[str]) -> list[tuple[str, nn.Module]]:
+    steps = _steps(backbone)
+    last = max(place for place, (name, _) in enumerate(steps) if name in names)
+    return steps[: last + 1]
+
+
+def _has_bf16() -> bool:
+    # torch computes in bfloat16 on any CPU, but only with the instructions is it faster.
+    return bool(torch.cpu._is_avx512_bf16_supported())
