@@ -157,7 +157,7 @@ def test_a_checkpoint_that_is_no_dictionary(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending(tmp_path: Path) -> None:
-    with pytest.raises(BackboneError, match=r"\.safetensors, \.onnx, \.h5, \.pth"):
+    with pytest.raises(BackboneError, match=r"\.safetensors, \.onnx, \.onnx\.zip, \.h5, \.pth"):
         tensors.read(tmp_path / "weights.pkl")
 
 
