@@ -95,5 +95,5 @@ def test_what_does_not_go_together_is_refused(few: Path, more: Path, folder_of_t
             hs.fit(few, unlabelled=more, **wish)
     with pytest.raises(OptionError, match="a linear head for one label an item"):
         hs.fit(few, unlabelled=more, head="mlp")
-    with pytest.raises(DataError, match="unlabelled items of the same kind, received texts beside images"):
+    with pytest.raises(DataError, match="unlabelled items of the same kind, received texts beside pictures"):
         hs.fit(few, unlabelled=folder_of_texts)

@@ -126,7 +126,7 @@ def test_a_backbone_whose_similarities_nobody_knows_asks_for_data(photos: Photos
 def test_texts_are_not_calibrated_on_pictures(pattern_pictures: Path, tmp_path: Path) -> None:
     with (
         FeatureStore(tmp_path / "store") as store,
-        pytest.raises(DataError, match="labelled texts to calibrate on, received images"),
+        pytest.raises(DataError, match="labelled texts to calibrate on, received pictures"),
     ):
         match("The cat sat", "A cat was sitting", source=pattern_pictures, store=store)
 
