@@ -12,8 +12,9 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from headstart.backbones import hub_sounds, hub_texts, tensors
-from headstart.backbones.backbone import AveragePool, Backbone, ClassToken, count_and_digest
+from headstart.backbones.backbone import AveragePool, Backbone, ClassToken
 from headstart.backbones.card import Card, Interpolation, Preprocess
+from headstart.backbones.hub_cards import hub_card
 from headstart.errors import BackboneError, missing_extra
 
 _FILES = (
@@ -228,22 +229,13 @@ def _silence(transformers: Any) -> Iterator[None]:
 
 
 def _card(name: str, config: Mapping[str, Any], spec: Preprocess, parts: _Parts) -> Card:
-    parameters, digest = count_and_digest(parts.blocks, parts.pool, parts.classifier)
     names = config.get("id2label") or {}
     imagenet = len(names) == 1000 and str(names.get("0", "")).startswith("tench")
-    return Card(
-        name=f"hf:{name}",
-        architecture=str((config.get("architectures") or [config["model_type"]])[0]),
-        source=f"the Hugging Face hub, {name}",
-        licence="see the model's page on the hub",
-        training_data="see the model's page on the hub",
-        preprocess=spec,
-        features=parts.features,
-        blocks=tuple(parts.blocks),
-        parameters=parameters,
-        digest=digest,
-        labels=None if parts.classifier is None else "imagenet-1k" if imagenet else f"hf:{name}",
-    )
+    labels = None if parts.classifier is None else "imagenet-1k" if imagenet else f"hf:{name}"
+    return hub_card(
+        name, config, spec, parts.blocks, parts.pool, parts.features,
+        classifier=parts.classifier, labels=labels,
+    )  # fmt: skip
 
 
 def _resnet(model: Any, _size: int) -> _Parts:

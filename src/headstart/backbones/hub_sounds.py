@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from headstart.backbones.audio_backbone import AudioBackbone
-from headstart.backbones.backbone import AveragePool, count_and_digest
-from headstart.backbones.card import Card, Waves
+from headstart.backbones.backbone import AveragePool
+from headstart.backbones.card import Waves
+from headstart.backbones.hub_cards import hub_card
 from headstart.errors import BackboneError
 
 KINDS = ("audio-spectrogram-transformer", "wav2vec2", "hubert", "whisper")
@@ -46,20 +47,8 @@ def build(name: str, config: Mapping[str, Any], settings: Mapping[str, Any], mod
         pool = _FirstTwo()
     else:
         spec, blocks = _waves(name, settings, model)
-    parameters, digest = count_and_digest(blocks, pool, None)
-    card = Card(
-        name=f"hf:{name}",
-        architecture=str((config.get("architectures") or [kind])[0]),
-        source=f"the Hugging Face hub, {name}",
-        licence="see the model's page on the hub",
-        training_data="see the model's page on the hub",
-        preprocess=spec,
-        features=int(config.get("d_model") or config["hidden_size"]),
-        blocks=tuple(blocks),
-        parameters=parameters,
-        digest=digest,
-        modality="audio",
-    )
+    features = int(config.get("d_model") or config["hidden_size"])
+    card = hub_card(name, config, spec, blocks, pool, features, modality="audio")
     return AudioBackbone(card, blocks, pool)
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from headstart.backbones import tensors
-from headstart.backbones.backbone import count_and_digest
-from headstart.backbones.card import Card, Tokens
+from headstart.backbones.card import Tokens
 from headstart.backbones.catalogue import cached_tokenizer
+from headstart.backbones.hub_cards import hub_card
 from headstart.backbones.text_backbone import FirstToken, MeanOfTokens, TextBackbone
 from headstart.errors import BackboneError
 from headstart.files import atomic_file
@@ -51,22 +51,10 @@ def build(name: str, where: Path, config: Mapping[str, Any], model: nn.Module) -
     blocks = _as_bert(config, model) if kind == "bert" and _is_ours(config) else _wrapped(kind, model, pad)
     first = _json(where / "1_Pooling" / "config.json").get("pooling_mode_cls_token", False)
     pool = FirstToken() if first else MeanOfTokens()
-    parameters, digest = count_and_digest(blocks, pool, None)
     content = _tokenizer(where)
     spec = Tokens(_size(where, config, pad), hashlib.sha256(content).hexdigest(), pad=pad)
-    card = Card(
-        name=f"hf:{name}",
-        architecture=str((config.get("architectures") or [kind])[0]),
-        source=f"the Hugging Face hub, {name}",
-        licence="see the model's page on the hub",
-        training_data="see the model's page on the hub",
-        preprocess=spec,
-        features=int(config.get("hidden_size") or config["dim"]),
-        blocks=tuple(blocks),
-        parameters=parameters,
-        digest=digest,
-        modality="text",
-    )
+    features = int(config.get("hidden_size") or config["dim"])
+    card = hub_card(name, config, spec, blocks, pool, features, modality="text")
     _keep(content, cached_tokenizer(card))
     return TextBackbone(card, blocks, pool)
 
