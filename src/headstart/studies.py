@@ -132,9 +132,9 @@ class Study(Shown):
         from rich.markup import escape
         from rich.table import Column, Table
 
-        columns = ("accuracy", "95 % interval", self.source, "difference", "minutes")
+        first, *others = self._columns
         found = Table(
-            Column("what", overflow="fold"), *columns, title=escape(self.title), caption=escape(self.protocol)
+            Column(first, overflow="fold"), *others, title=escape(self.title), caption=escape(self.protocol)
         )
         for rung in self.rungs:
             found.add_row(*map(escape, self._cells(rung)))
@@ -147,8 +147,7 @@ class Study(Shown):
         for rung in self.rungs:
             name, accuracy, *rest = self._cells(rung)
             rows.append([name, share_bar(rung.evaluation.accuracy, str(accuracy)), *rest])
-        columns = ["what", "accuracy", "95 % interval", self.source, "difference", "minutes"]
-        page.section("Step by step", table(columns, rows), paragraph(self.protocol, quiet=True))
+        page.section("Step by step", table(self._columns, rows), paragraph(self.protocol, quiet=True))
         curves: list[Markup] = []
         for rung in dict.fromkeys((self.best, self.worst)):
             if rung.evaluation.roc:
@@ -189,14 +188,25 @@ class Study(Shown):
         right = percent(best.evaluation.accuracy)
         return f"The best of {len(self.rungs)}: {best.name}, right {right} of the time."
 
+    @property
+    def _reported(self) -> bool:
+        return any(rung.book is not None for rung in self.rungs)
+
+    @property
+    def _columns(self) -> list[str]:
+        beside = [self.source, "difference"] if self._reported else []
+        return ["what", "accuracy", "95 % interval", *beside, "minutes"]
+
     def _cells(self, rung: Rung) -> list[str]:
         evaluation = rung.evaluation
         low, high = evaluation.accuracy_interval
+        beside = ["", ""]
+        if rung.book is not None:
+            beside = [f"{rung.book:.3f}", f"{evaluation.accuracy - rung.book:+.3f}"]
         return [
             rung.name,
             f"{evaluation.accuracy:.3f}",
             f"{low:.3f}–{high:.3f}",
-            "" if rung.book is None else f"{rung.book:.3f}",
-            "" if rung.book is None else f"{evaluation.accuracy - rung.book:+.3f}",
+            *(beside if self._reported else []),
             "" if rung.minutes is None else f"{rung.minutes:.1f}",
         ]
