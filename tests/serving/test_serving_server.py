@@ -221,12 +221,19 @@ def test_a_socket_is_not_taken_from_another_server(mood: Path, tmp_path: Path) -
     assert place.is_socket()
 
 
+def all_answer(server: Server) -> bool:
+    """Ask once more, and tell whether each worker has answered something: it has loaded its models."""
+    server.get("/readyz")
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    return set(server.workers()) <= {line["pid"] for line in lines if line["message"] == "request"}
+
+
 def test_a_model_that_vanishes_does_not_end_those_that_answer(
     patterns: Path, mood: Path, picture: bytes, tmp_path: Path
 ) -> None:
     gone = shutil.copytree(mood, tmp_path / "gone.headstart")
     with run_server(tmp_path / "state", patterns, gone, options=("--workers", "2")) as server:
-        server.wait(lambda: len(server.workers()) == 2)
+        server.wait(lambda: len(server.workers()) == 2 and all_answer(server))
         gone.rename(tmp_path / "elsewhere")
         victim, survivor = server.workers()
         os.kill(victim, signal.SIGKILL)
