@@ -23,7 +23,7 @@ from typing import IO
 
 import numpy as np
 from support.common import Stopwatch, record, table, verdict
-from timeline import esc10
+from support.sounds import esc10
 
 import headstart as hs
 from headstart.audio.decode import decode

@@ -12,12 +12,12 @@ test.
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 from pathlib import Path
 
 import numpy as np
 from support.common import data_folder, record, spread, table, verdict
+from support.sounds import esc10
 
 from headstart.data.items import Dataset, Item
 from headstart.evaluation import Evaluation
@@ -48,7 +48,7 @@ def main() -> None:
         figures.update({f"{name}_{way}": value, f"{name}_{way}_spread": apart})
 
     with FeatureStore() as store:
-        found = [by_folds(esc10(data_folder("esc10", "audio")), seed, store) for seed in range(options.seeds)]
+        found = [by_folds(esc10(), seed, store) for seed in range(options.seeds)]
         folds = [each for _, its in found for each in its]
         tell("esc10", "default", [accuracy for accuracy, _ in found], spread(folds))
         digits = data_folder("fsdd", "audio")
@@ -93,22 +93,6 @@ def evaluated(
     if not isinstance(found, Evaluation) or report.content.split != split:  # type: ignore[union-attr]
         raise SystemExit(f"expected the {split} of a classifier")
     return found
-
-
-def esc10(folder: Path) -> Dataset:
-    """Return the clips with their official folds; those of one recording are a group."""
-    with (folder / "meta.csv").open(newline="", encoding="utf-8") as file:
-        items = tuple(
-            Item(
-                row["filename"],
-                folder / "clips" / row["filename"],
-                label=row["category"],
-                group=row["freesound_id"],
-                fold=row["fold"],
-            )
-            for row in csv.DictReader(file)
-        )
-    return Dataset(items, "audio", folder)
 
 
 def fsdd(folder: Path, speaker: str | None, seed: int) -> Dataset:

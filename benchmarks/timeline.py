@@ -15,7 +15,6 @@ The constants of `audio.timeline` were chosen on fold 3, with a model of folds 1
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +26,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from support.common import Stopwatch, data_folder, record, table, verdict
+from support.sounds import esc10
 
 import headstart as hs
 from headstart.artefact.timeline import timeline
 from headstart.audio.decode import decode
 from headstart.audio.timeline import Segment
-from headstart.data.items import Dataset, Item
+from headstart.data.items import Item
 
 RATE, MINUTES, TOLERANCE, TARGET = 16_000, 10, 1.0, 0.80
 ROOM, QUIET = -50.0, -60.0
@@ -83,18 +83,6 @@ def main() -> None:
         figures |= {f"f1_{what}": means[what], f"lowest_{what}": min(each.f1 for each in scores[what])}
         figures |= {f"f1_by_second_{what}": seconds[what]}
     record("timeline", {**figures, "times_real_time": min(speeds)})
-
-
-def esc10() -> Dataset:
-    """Return the clips with their official folds; clips of one recording are a group."""
-    folder = data_folder("esc10", "audio")
-    with (folder / "meta.csv").open(encoding="utf-8") as file:
-        items = tuple(
-            Item(row["filename"], folder / "clips" / row["filename"], label=row["category"],
-                 group=row["freesound_id"], fold=row["fold"])
-            for row in csv.DictReader(file)
-        )  # fmt: skip
-    return Dataset(items, "audio")
 
 
 def assembled(
