@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 import headstart as hs
 from headstart.serving.app import create_app
 from headstart.serving.settings import Settings
-from toy_sounds import encoded, toy_scene, toy_sound, write_sounds
+from toy_sounds import encoded, toy_scene, toy_sound
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +24,6 @@ def mood(folder_of_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A saved model for texts: good and bad; its terms are counted, no network is needed."""
     folder = tmp_path_factory.mktemp("served_texts")
     return hs.fit(folder_of_texts, backbone="terms").save(folder / "mood.headstart")
-
-
-@pytest.fixture(scope="session")
-def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved model for sounds: clicks, hiss and tone."""
-    folder = tmp_path_factory.mktemp("served_sounds")
-    return hs.fit(write_sounds(folder / "sounds")).save(folder / "noises.headstart")
 
 
 @pytest.fixture(scope="session")
