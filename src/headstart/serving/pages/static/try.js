@@ -74,6 +74,7 @@ const start = document.getElementById("camera-start");
 if (start && navigator.mediaDevices && navigator.mediaDevices.getUserMedia) {
   const panel = document.getElementById("camera");
   const video = panel.querySelector("video");
+  const take = document.getElementById("camera-take");
   const stop = () => {
     if (video.srcObject) for (const track of video.srcObject.getTracks()) track.stop();
     video.srcObject = null;
@@ -89,12 +90,14 @@ if (start && navigator.mediaDevices && navigator.mediaDevices.getUserMedia) {
       said.textContent = "The camera cannot be used: " + error.message;
       return;
     }
+    take.disabled = true;  // until there is a picture to take
     panel.hidden = false;
     start.hidden = true;
     await video.play();
-    document.getElementById("camera-take").focus();
+    take.disabled = false;
+    take.focus();
   });
-  document.getElementById("camera-take").addEventListener("click", () => {
+  take.addEventListener("click", () => {
     const canvas = document.createElement("canvas");
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
