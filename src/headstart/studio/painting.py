@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.errors import OptionError
-from headstart.files import atomic_file, storage_errors, write_json
+from headstart.files import write_json
 from headstart.images.decode import decode
+from headstart.images.saving import check_picture_name, save_picture
 from headstart.progress import Say, quiet
 from headstart.studio.layers import Layers
 from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def paint_file(
@@ -71,7 +70,7 @@ def paint_file(
         losses.append((seen.step, seen.loss))
         say(f"step {seen.step} of about {wanted.steps}: loss {seen.loss:.4g}")
         if every and seen.step // every > (losses[-2][0] if len(losses) > 1 else 0) // every:
-            _save(seen.picture, output.with_stem(f"{output.stem}-{seen.step:04d}"))
+            save_picture(output.with_stem(f"{output.stem}-{seen.step:04d}"), seen.picture)
 
     painted = stylize(
         scene,
@@ -81,15 +80,14 @@ def paint_file(
         mask=where,
         see=see,
     )
-    _save(painted, output)
+    save_picture(output, painted)
     made = {"content": str(content), "styles": [str(path) for path in styles], "losses": losses}
     write_json(output.with_suffix(".json"), made)
     return made
 
 
 def _check(output: Path, styles: Sequence[Path], weights: Sequence[float]) -> None:
-    if output.suffix.lower() not in _SUFFIXES:
-        raise OptionError(f"a painting named {', '.join(_SUFFIXES)}", output.name, "correct the ending")
+    check_picture_name(output)
     if weights and (len(weights) != len(styles) or min(weights) < 0 or not sum(weights)):
         received = f"{len(weights)} for {len(styles)}"
         raise OptionError("a weight for each style, none below 0", received, "leave them out, or name each")
@@ -102,9 +100,3 @@ def _mask(path: Path, scene: Pixels) -> NDArray[np.float32]:
         size = f"{scene.shape[1]} × {scene.shape[0]} pixels"
         raise OptionError(f"a mask as large as the content, {size}", found, "scale the mask")
     return grey
-
-
-def _save(picture: Pixels, path: Path) -> None:
-    with storage_errors(path), atomic_file(path) as temporary:
-        kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
-        Image.fromarray(picture).save(temporary, kind, quality=92)
