@@ -49,7 +49,7 @@ def run(
 
     made = paint_file(
         content, styles, output, weights=_numbers(weights), mask=mask, every=every, offline=offline,
-        layers=_weighted(style_layers), size=size, steps=steps, content_weight=content_weight,
+        layers=common.weighted(style_layers), size=size, steps=steps, content_weight=content_weight,
         style_weight=style_weight, smooth=smooth, content_layer=content_layer, colours=colours,
         optimiser=optimiser, say=common.tell,
     )  # fmt: skip
@@ -64,13 +64,3 @@ def _numbers(given: str | None) -> list[float]:
         return [float(part) for part in given.split(",")] if given else []
     except ValueError as error:
         raise OptionError("numbers with commas between them", repr(given), "such as --weights 2,1") from error
-
-
-def _weighted(given: str | None) -> dict[str, float] | None:
-    if not given:
-        return None
-    try:
-        return {name: float(weight) for name, weight in (part.split("=") for part in given.split(","))}
-    except ValueError as error:
-        fix = "such as block1_conv1=1,block4_conv1=0.5"
-        raise OptionError("layers with their weights", repr(given), fix) from error
