@@ -32,6 +32,7 @@ _GOLDEN_ROWS = 16
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
+    from headstart.explain.explanation import Explanation
 
 
 class Report(Protocol):
@@ -256,6 +257,34 @@ class Model:
         first = self.members[:1]
         rows = [item.features[self.network].mean(0) for item in self._whole(sources, first)]
         return np.stack(rows) if rows else np.zeros((0, self.backbone.features), np.float32)
+
+    def explain(
+        self, source: Source, *, method: str = "auto", label: str | None = None, offline: bool = False
+    ) -> Explanation:
+        """Explain the answer to one item: by places of a picture, words of a text, moments of a sound.
+
+        Args:
+            source: A path, encoded bytes, or an array; of a model for texts also the text itself.
+            method: "auto": the one that is most faithful for this model; or one of those that
+                `headstart explain --help` names. Defaults to "auto".
+            label: Which answer to explain. Defaults to None: the most probable one.
+            offline: Whether to stay off the network. Defaults to False.
+
+        Returns:
+            A PictureExplanation, TextExplanation or SoundExplanation of `headstart.explain`.
+
+        Raises:
+            DecodeError: The item cannot be read.
+            OptionError: There is no such method or label.
+            ArtefactError, BackboneError, MissingExtraError: The method needs the network in torch, which
+                cannot be had.
+
+        Example:
+            >>> model.explain("cat.jpg").save("why.png")  # doctest: +SKIP
+        """
+        from headstart.explain.explaining import explain
+
+        return explain(self, source, method=method, label=label, offline=offline)
 
     def record_golden(self, sources: Iterable[Source]) -> None:
         """Keep a few inputs and the answers to them; copies of the model must answer the same.

@@ -106,6 +106,19 @@ def field_of_view(pixels: Pixels, spec: Preprocess) -> Pixels:
     return pixels[top : top + side, left : left + side]
 
 
+def seen_box(pixels: Pixels, spec: Preprocess) -> tuple[int, int, int, int]:
+    """Return the part of a picture that the network will see: left, top, right, bottom in pixels.
+
+    Example:
+        >>> seen_box(np.zeros((300, 400, 3), np.uint8), Preprocess(size=224, crop=1.0))
+        (50, 0, 350, 300)
+    """
+    if spec.resize == "squash":
+        return 0, 0, pixels.shape[1], pixels.shape[0]
+    top, left, side = _centre(pixels, spec)
+    return left, top, left + side, top + side
+
+
 def _centre(pixels: Pixels, spec: Preprocess) -> tuple[int, int, int]:
     """Return top, left and side of the centre square."""
     height, width = pixels.shape[:2]

@@ -1,0 +1,110 @@
+"""Maps of pictures that need a network's gradient: Grad-CAM, HiResCAM, integrated gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+from torch import Tensor
+
+from headstart.backbones.backbone import MiddlePool
+from headstart.explain.network import ScoreNetwork
+from headstart.explain.overlay import Floats
+from headstart.images.decode import Pixels
+
+if TYPE_CHECKING:
+    from headstart.backbones.backbone import Backbone
+
+_STEPS = 24
+_AT_ONCE = 4
+_PATCH = 8
+"""Side, in pixels, of the squares that the gradients of pixels are added up in: single ones are noise."""
+
+
+def cam(
+    network: ScoreNetwork, pixels: Sequence[Pixels], column: int, *, high_resolution: bool
+) -> list[Floats]:
+    """Return the class-activation maps of the last block whose places bear on the answer.
+
+    A transformer's features are its class token, on which the other tokens of the last block have no
+    bearing any more; there it is the block before. (Captum's LayerGradCam knows neither tokens nor HiResCAM.)
+
+    Args:
+        network: The model's network.
+        pixels: What each member sees, uint8 [h, w, 3].
+        column: Which answer, int.
+        high_resolution: Whether each place has its own gradient (HiResCAM), not the mean over all (Grad-CAM).
+
+    Returns:
+        Of each member, float64 [rows, columns].
+    """
+    backbones: list[Backbone] = list(network.backbones)  # type: ignore[arg-type]
+    inputs = [_batch(each) for each in pixels]
+    with torch.no_grad():
+        features = [backbone(x)[1] for backbone, x in zip(backbones, inputs, strict=True)]
+    found = []
+    for number, (backbone, x) in enumerate(zip(backbones, inputs, strict=True)):
+        pool = MiddlePool(getattr(backbone.pool, "prefix", 0))
+        for block in reversed(backbone.card.blocks):
+            activations, gradient = _at(network, backbone, x, block, features, number, column)
+            places, slopes = pool(activations)[0], pool(gradient)[0]
+            if slopes.abs().max() > 0:
+                break
+        slopes = slopes if high_resolution else slopes.mean((2, 3), keepdim=True)
+        found.append((places * slopes).sum(1)[0].double().numpy())
+    return found
+
+
+def _at(
+    network: ScoreNetwork,
+    backbone: Backbone,
+    x: Tensor,
+    block: str,
+    features: Sequence[Tensor],
+    number: int,
+    column: int,
+) -> tuple[Tensor, Tensor]:
+    """Return what a block of one member gives, and how the answer depends on it."""
+    blocks = backbone.card.blocks
+    with torch.no_grad():
+        activations = backbone.run_blocks(backbone.normalise(x), stop=block)
+    with torch.enable_grad():
+        activations.requires_grad_()
+        rest = blocks[blocks.index(block) + 1 :]
+        end = backbone.run_blocks(activations, start=rest[0]) if rest else activations
+        own = backbone.pooled(blocks[-1], end)
+        score = network.score([*features[:number], own, *features[number + 1 :]], column).sum()
+        (gradient,) = torch.autograd.grad(score, activations)
+    return activations.detach(), gradient
+
+
+def integrated(network: ScoreNetwork, pixels: Sequence[Pixels], column: int) -> list[Floats]:
+    """Return integrated gradients, from a picture of the mean colour to the picture, in squares of 8 pixels.
+
+    Args:
+        network: The model's network.
+        pixels: What each member sees, uint8 [h, w, 3].
+        column: Which answer, int.
+
+    Returns:
+        Of each member, float64 [rows, columns]; all together add up to the difference of the answers.
+    """
+    inputs = tuple(_batch(each).float() for each in pixels)
+    grey = tuple(x.mean((1, 2), keepdim=True).expand_as(x) for x in inputs)
+    brought = IntegratedGradients(lambda *x: network(*x, column=column)).attribute(
+        inputs, grey, n_steps=_STEPS, internal_batch_size=_AT_ONCE
+    )
+    return [_in_patches(each[0].sum(2).double().numpy()) for each in brought]
+
+
+def _batch(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.array(pixels))[None]
+
+
+def _in_patches(brought: Floats) -> Floats:
+    height, width = brought.shape
+    rows, columns = (np.arange(0, side, _PATCH) for side in (height, width))
+    return np.asarray(np.add.reduceat(np.add.reduceat(brought, rows, 0), columns, 1))
