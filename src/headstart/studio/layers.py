@@ -25,6 +25,8 @@ class Layers(nn.Module):
         backbone: The network; it is shared, and its weights are not trained.
         names: Of which layers, such as "block4_conv2" of VGG16; see `layer_names`.
         fast: Whether to compute in bfloat16 where the CPU does. Defaults to True.
+        linear: Whether to take a convolution's answer before its non-linearity, where what is below zero has a
+            gradient, too. Defaults to False.
 
     Raises:
         OptionError: There is no such layer.
@@ -38,7 +40,9 @@ class Layers(nn.Module):
         {'stem': (1, 4, 4, 4)}
     """
 
-    def __init__(self, backbone: Backbone, names: Sequence[str], *, fast: bool = True) -> None:
+    def __init__(
+        self, backbone: Backbone, names: Sequence[str], *, fast: bool = True, linear: bool = False
+    ) -> None:
         super().__init__()
         known = layer_names(backbone)
         for name in names:
@@ -48,7 +52,7 @@ class Layers(nn.Module):
         self._names, self._fast = tuple(names), fast and _has_bf16()
         self._mean, self._std = backbone.mean, backbone.std
         self._flip = getattr(backbone.card.preprocess, "channels", "RGB") == "BGR"
-        self._steps = _until(backbone, set(names))
+        self._steps = _until(_steps(backbone, linear), set(names))
         for _, module in self._steps:
             module.requires_grad_(False)
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,12 +76,21 @@ class Layers(nn.Module):
         return torch.autocast("cpu", torch.bfloat16, enabled=self._fast)
 
 
-def layer_names(backbone: Backbone) -> tuple[str, ...]:
-    """Return the layers that can be named: of plain sequences each convolution, of others each block."""
-    return tuple(name for name, _ in _steps(backbone) if name)
+def layer_names(backbone: Backbone, *, learned: bool = False) -> tuple[str, ...]:
+    """Return the layers that can be named: of plain sequences each convolution, of others each block.
+
+    Args:
+        backbone: The network.
+        learned: Whether to leave out those without weights of their own, such as poolings. Defaults to False.
+    """
+    return tuple(
+        name
+        for name, module in _steps(backbone, linear=learned)
+        if name and (not learned or any(True for _ in module.parameters()))
+    )
 
 
-def _steps(backbone: Backbone) -> list[tuple[str, nn.Module]]:
+def _steps(backbone: Backbone, linear: bool = False) -> list[tuple[str, nn.Module]]:
     """Return modules in the order in which they run, each with the name of the layer that it completes."""
     found: list[tuple[str, nn.Module]] = []
     for block_name, block in backbone.blocks.items():
@@ -88,16 +101,15 @@ def _steps(backbone: Backbone) -> list[tuple[str, nn.Module]]:
         for name, part in block.named_children():
             if isinstance(part, nn.Conv2d):
                 convolution = name
-                found.append(("", part))
+                found.append((name if linear else "", part))
             elif isinstance(part, nn.ReLU):
-                found.append((convolution, part))
+                found.append(("" if linear else convolution, part))
             else:
                 found.append((name, part))
     return found
 
 
-def _until(backbone: Backbone, names: set[str]) -> list[tuple[str, nn.Module]]:
-    steps = _steps(backbone)
+def _until(steps: list[tuple[str, nn.Module]], names: set[str]) -> list[tuple[str, nn.Module]]:
     last = max(place for place, (name, _) in enumerate(steps) if name in names)
     return steps[: last + 1]
 
