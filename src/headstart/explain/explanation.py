@@ -56,6 +56,11 @@ class Explanation(ABC):
             return f"{self.confidence:.4g}"
         return f"{self.label} ({self.confidence:.1%})"
 
+    @property
+    @abstractmethod
+    def top(self) -> str:
+        """What counted most, in words."""
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         return {
@@ -74,6 +79,9 @@ class Explanation(ABC):
     @abstractmethod
     def markup(self) -> Markup:
         """Return a fragment for a page."""
+
+    picture_ending = ".png"
+    """How a file is called that shows it; of words a page."""
 
     def shown(self) -> Pixels:
         """Return the explanation as a picture, uint8 [h, w, 3].
@@ -194,6 +202,13 @@ class PictureExplanation(Explanation):
     def _peak(self) -> tuple[slice, slice] | None:
         return peak(self._fine)
 
+    @property
+    def top(self) -> str:
+        """The top region and its share, in words."""
+        left, top, right, bottom = self.region()
+        where = f"{left}–{right} across, {top}–{bottom} down"
+        return f"{self.share:.0%} of what speaks for it is at {where} (pixels)"
+
     def _details(self) -> dict[str, Any]:
         return {
             "region": list(self.region()),
@@ -209,11 +224,8 @@ class PictureExplanation(Explanation):
 
     def markup(self) -> Markup:
         """Return the overlay with what it says in words."""
-        left, top, right, bottom = self.region()
-        where = f"{left}–{right} across, {top}–{bottom} down"
         alt = f"{self.name}, marked by what speaks for {self.label} and what against it"
-        told = [("Answer", self.headline), ("Top region", f"{where} (pixels)")]
-        told += [("Share of the evidence in it", f"{self.share:.0%}"), ("How", self.method)]
+        told = [("Answer", self.headline), ("Most", self.top), ("How", self.method)]
         return sheet(_jpeg(self.overlay(800)), alt) + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
 
 
@@ -232,6 +244,16 @@ class TextExplanation(Explanation):
 
     parts: tuple[tuple[str, float], ...]
 
+    picture_ending = ".html"
+
+    @property
+    def top(self) -> str:
+        """The part that counts most and its share, in words."""
+        found = self._details()["top"]
+        if found is None:
+            return "nothing speaks for it"
+        return f"{found['share']:.0%} of what speaks for it is “{found['text']}”"
+
     def _details(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "parts": [{"text": text, "weight": round(float(weight), 6)} for text, weight in self.parts]
@@ -249,7 +271,7 @@ class TextExplanation(Explanation):
         spans = (_span(text, weight, most) for text, weight in self.parts)
         return (
             fragment('<p class="marked" dir="auto">{}</p>', Markup("").join(spans))
-            + facts([("Answer", self.headline), ("How", self.method)])
+            + facts([("Answer", self.headline), ("Most", self.top), ("How", self.method)])
             + paragraph(FOR_AND_AGAINST, quiet=True)
         )
 
@@ -295,6 +317,14 @@ class SoundExplanation(Explanation):
         positive = np.maximum(self.evidence, 0)
         return float(positive[self._peak].sum() / positive.sum())
 
+    @property
+    def top(self) -> str:
+        """The top moment and band and their share, in words."""
+        start, end = self.moment()
+        band = self.band()
+        pitch = "" if band is None else f", {band[0]:,.0f} to {band[1]:,.0f} Hz"
+        return f"{self.share:.0%} of what speaks for it is at {start:.2f} to {end:.2f} s{pitch}"
+
     def _details(self) -> dict[str, Any]:
         band = self.band()
         return {
@@ -316,14 +346,8 @@ class SoundExplanation(Explanation):
 
     def markup(self) -> Markup:
         """Return both pictures with what they say in words."""
-        start, end = self.moment()
-        band = self.band()
-        where = f"{start:.2f} s to {end:.2f} s"
-        if band is not None:
-            where += f", {band[0]:,.0f} Hz to {band[1]:,.0f} Hz"
         alt = f"The spectrogram of {self.name}, and the same, marked by what speaks for {self.label}"
-        told = [("Answer", self.headline), ("Top moment", where)]
-        told += [("Share of the evidence in it", f"{self.share:.0%}"), ("How", self.method)]
+        told = [("Answer", self.headline), ("Most", self.top), ("How", self.method)]
         return sheet(_jpeg(self.shown()), alt) + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
 
 
