@@ -54,7 +54,7 @@ def test_the_processor_has_a_name_and_its_instructions_follow_each_other() -> No
 def test_memory_is_told_and_little_of_it_is_remarked(monkeypatch: pytest.MonkeyPatch) -> None:
     left, advice = machine.memory()
     assert left is None or 0 < left < 10_000
-    monkeypatch.setattr(machine, "_available_memory", lambda: 0.5)
+    monkeypatch.setattr(machine, "available_memory", lambda: 500_000_000)
     left, advice = machine.memory()
     assert left == 0.5
     assert "--workers 1" in advice[0]

@@ -12,6 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from headstart.process import available_memory
+
 _CPU_FLAGS = {
     "avx2": "avx2",
     "avx512": "avx512f",
@@ -56,27 +58,12 @@ def memory() -> tuple[float | None, list[str]]:
 
     A container's own limit counts, where there is one.
     """
-    left = _available_memory()
+    found = available_memory()
+    left = None if found is None else round(found / 1e9, 1)
     if left is None or left >= _LITTLE:
         return left, []
     fix = f"only {left:.1f} GB of memory are left: stop other programs, or serve with --workers 1"
     return left, [fix]
-
-
-def _available_memory() -> float | None:
-    try:
-        told = Path("/proc/meminfo").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    match = re.search(r"^MemAvailable:\s*(\d+) kB$", told, re.MULTILINE)
-    sizes = [float(match[1]) * 1024 / 1e9] if match else []
-    try:
-        most = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        sizes.append((most - used) / 1e9)
-    except (OSError, ValueError):  # no limit: "max", or another system
-        pass
-    return round(min(sizes), 1) if sizes else None
 
 
 def gpu() -> tuple[dict[str, Any] | None, list[str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
+from pathlib import Path
 
 # glibc's names and numbers (malloc.h). M_MMAP_MAX = 0 keeps large blocks on the heap and the huge
 # M_TRIM_THRESHOLD keeps the heap: activations then reuse warm pages instead of faulting in new ones.
@@ -40,3 +42,27 @@ def _tune_allocator() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def available_memory() -> int | None:
+    """Return how many bytes of memory are left for this process; None where the system does not tell.
+
+    A container's own limit counts, where there is one.
+
+    Example:
+        >>> (available_memory() or 1) > 0
+        True
+    """
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    match = re.search(r"^MemAvailable:\s*(\d+) kB$", told, re.MULTILINE)
+    sizes = [int(match[1]) * 1024] if match else []
+    try:
+        most = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        sizes.append(most - used)
+    except (OSError, ValueError):  # no limit: "max", or another system
+        pass
+    return min(sizes) if sizes else None

@@ -12,17 +12,9 @@ from torch import nn
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card, Preprocess
 from headstart.errors import OptionError
+from headstart.studio.goal import content_loss, gram, style_loss, total_variation
 from headstart.studio.layers import Layers, layer_names
-from headstart.studio.style import (
-    Pixels,
-    Seen,
-    StyleOptions,
-    content_loss,
-    gram,
-    style_loss,
-    stylize,
-    total_variation,
-)
+from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,16 @@ from PIL import Image
 from torch import Tensor
 
 from headstart.errors import OptionError
+from headstart.studio.goal import Goal, Weights
+from headstart.studio.kept import Kept
 from headstart.studio.layers import Layers
+from headstart.studio.painter import Painter
 
 Pixels = NDArray[np.uint8]
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 CONTENT_LAYER = "block4_conv2"
-_HISTORY = 20
 _LEAST = 16
 """Pixels that the fourth pooling still leaves one of."""
-_A_STEP = 20
-"""Evaluations between two looks at the picture."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class StyleOptions:
         colours: Whether the content keeps its own colours. Defaults to False.
         coarse: Share of the steps that are made at half the size first, from 0 to 1. Defaults to 0.5.
         optimiser: "lbfgs" or "adam". Defaults to "lbfgs".
+        tile: Side of the tiles that are computed one after the other, int, in pixels: less memory, a third
+            more work, the same painting. Defaults to None: the picture at once.
 
     Raises:
         OptionError: A value outside its range.
@@ -54,6 +56,7 @@ class StyleOptions:
     colours: bool = False
     coarse: float = 0.5
     optimiser: str = "lbfgs"
+    tile: int | None = None
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.steps < 1 or not 0 <= self.coarse <= 1:
@@ -62,6 +65,24 @@ class StyleOptions:
             raise OptionError("a size from 32 on, steps from 1 on, a coarse share from 0 to 1", received, fix)
         if self.optimiser not in ("lbfgs", "adam"):
             raise OptionError("the optimiser lbfgs or adam", repr(self.optimiser), "choose one of the two")
+
+    @property
+    def weights(self) -> Weights:
+        """How much each part of the loss counts."""
+        return Weights(
+            self.content_weight, self.style_weight, self.smooth, self.content_layer, self.style_layers
+        )
+
+    def stages(self) -> list[tuple[int, int]]:
+        """Return the sizes at which is painted, each with its number of evaluations.
+
+        Example:
+            >>> StyleOptions(size=512, steps=400).stages()
+            [(256, 200), (512, 200)]
+        """
+        coarse = round(self.steps * self.coarse)
+        found = [(self.size // 2, coarse), (self.size, self.steps - coarse)]
+        return [(size, steps) for size, steps in found if steps > 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,49 +100,6 @@ class Seen:
     loss: float
 
 
-def gram(activation: Tensor) -> Tensor:
-    """Return the Gram matrices of an activation: which channels answer together, wherever.
-
-    Args:
-        activation: float [n, channels, h, w].
-
-    Returns:
-        float [n, channels, channels], sums over the places.
-
-    References:
-        Gatys, Ecker and Bethge, "Image style transfer using convolutional neural networks", CVPR 2016.
-
-    Example:
-        >>> gram(torch.ones(1, 2, 3, 4)).tolist()
-        [[[12.0, 12.0], [12.0, 12.0]]]
-    """
-    flat = activation.flatten(2)
-    return flat @ flat.transpose(1, 2)
-
-
-def style_loss(activation: Tensor, wanted: Tensor) -> Tensor:
-    """Return a layer's contribution: squared distance of Gram matrices over 4 N² M².
-
-    Args:
-        activation: Of the picture, float [1, N, h, w]; M = h × w.
-        wanted: The style's Gram matrix per place, float [1, N, N].
-    """
-    channels, places = activation.shape[1], activation.shape[2] * activation.shape[3]
-    return (gram(activation) / places - wanted).square().sum() / (4 * channels**2)
-
-
-def content_loss(activation: Tensor, wanted: Tensor) -> Tensor:
-    """Return half the squared distance of two activations, per value: it means the same at any size."""
-    return (activation - wanted).square().mean() / 2
-
-
-def total_variation(pixels: Tensor) -> Tensor:
-    """Return the mean of squared differences of neighbours, as Mahendran and Vedaldi measure roughness."""
-    down = (pixels[..., 1:, :] - pixels[..., :-1, :]).square().mean()
-    across = (pixels[..., 1:] - pixels[..., :-1]).square().mean()
-    return down + across
-
-
 def stylize(
     content: Pixels,
     styles: Sequence[tuple[Pixels, float]],
@@ -130,6 +108,7 @@ def stylize(
     *,
     mask: NDArray[np.float32] | None = None,
     see: Callable[[Seen], None] = lambda _seen: None,
+    kept: Kept | None = None,
 ) -> Pixels:
     """Paint a picture in the style of others.
 
@@ -140,6 +119,8 @@ def stylize(
         options: How. Defaults to `StyleOptions()`.
         mask: Where to paint, float [h, w] from 0 to 1 of the content's shape. Defaults to None: everywhere.
         see: Told how far it is, every 20 evaluations. Defaults to nobody.
+        kept: Where the state is kept for going on after an interruption; what it holds already is gone on
+            with. Defaults to None: nowhere.
 
     Returns:
         The painting, uint8 [h', w', 3], its longer side `options.size`.
@@ -153,92 +134,42 @@ def stylize(
     """
     options = options or StyleOptions()
     network = layers([*options.style_layers, options.content_layer])
-    sizes = [options.size] if options.coarse == 0 else [options.size // 2, options.size]
-    shares = [1.0] if options.coarse == 0 else [options.coarse, 1 - options.coarse]
-    done, picture = 0, None
-    for size, share in zip(sizes, shares, strict=True):
-        scene = _tensor(_fit(content, size))
-        start = scene if picture is None else _resized(picture, scene.shape[-2:])
-        goal = _Goal(
-            network, scene, [(_tensor(_fit(each, size)), weight) for each, weight in styles], options
-        )
-        where = None if mask is None else _resized(torch.from_numpy(mask)[None, None], scene.shape[-2:])
-        picture = _paint(goal, start, where, round(options.steps * share), done, see)
-        done += round(options.steps * share)
-    if picture is None:
-        raise OptionError("at least one step", "none", "use --steps 400")
+    found = kept.read() if kept else None
+    content = _fit(content, options.size)
+    done, picture = 0, _tensor(content)
+    for stage, (size, steps) in enumerate(options.stages()):
+        if found is None or found.stage <= stage:
+            painter = _painter(network, content, styles, mask, picture, size, options)
+            made = 0
+            if found is not None and found.stage == stage:
+                painter.go_on(found.tensors, found.numbers)
+                made = found.made
+            while made < steps and (more := painter.step()):
+                made += more
+                see(Seen(_pixels(painter.picture), done + made, painter.loss))
+                if kept:
+                    kept.write(stage, made, painter)
+            picture = painter.picture
+        done += steps
     painted = _pixels(picture)
-    return _with_colours(painted, _fit(content, options.size)) if options.colours else painted
+    return _with_colours(painted, content) if options.colours else painted
 
 
-class _Goal:
-    """The loss of a picture, its targets computed once."""
-
-    def __init__(
-        self, network: Layers, scene: Tensor, styles: Sequence[tuple[Tensor, float]], options: StyleOptions
-    ) -> None:
-        self.network, self.options, self.scene = network, options, scene
-        total = sum(weight for _, weight in styles)
-        with torch.no_grad():
-            self._content = network(scene)[options.content_layer]
-            self._style: dict[str, Tensor] = {}
-            for picture, weight in styles:
-                seen = network(picture)
-                for name in options.style_layers:
-                    places = seen[name].shape[2] * seen[name].shape[3]
-                    part = gram(seen[name]) / places * (weight / total)
-                    self._style[name] = self._style.get(name, torch.zeros(())) + part
-
-    def loss(self, picture: Tensor) -> Tensor:
-        seen, options = self.network(picture), self.options
-        total = options.content_weight * content_loss(seen[options.content_layer], self._content)
-        for name, share in options.style_layers.items():
-            total = total + options.style_weight * share * style_loss(seen[name], self._style[name])
-        return total + options.smooth * total_variation(picture)
-
-
-def _paint(
-    goal: _Goal, start: Tensor, mask: Tensor | None, steps: int, before: int, see: Callable[[Seen], None]
-) -> Tensor:
-    """Return the picture after so many evaluations."""
-    lbfgs = goal.options.optimiser == "lbfgs"
-    # torch's L-BFGS begins with a step whose absolute values sum to 1: in this unit, a grey level per value.
-    unit = float(start.numel()) if lbfgs else 1.0
-    # It works on flat, contiguous numbers: the picture stays so, the network converts it.
-    free = (start / unit).contiguous().requires_grad_()
-    evaluations, latest = 0, float("nan")
-
-    def shown() -> Tensor:
-        # Not clamped between steps: that would make the curvature wrong which L-BFGS remembers.
-        picture = (free * unit).clamp(0, 255)
-        return picture if mask is None else goal.scene + mask * (picture - goal.scene)
-
-    def closure() -> Tensor:
-        nonlocal evaluations, latest
-        optimiser.zero_grad()
-        loss = goal.loss(shown())
-        loss.backward()  # type: ignore[no-untyped-call]
-        evaluations, latest = evaluations + 1, float(loss.detach())
-        return loss
-
-    optimiser: torch.optim.Optimizer
-    if lbfgs:
-        optimiser = torch.optim.LBFGS(
-            [free], max_iter=_A_STEP, max_eval=_A_STEP, history_size=_HISTORY,
-            tolerance_grad=0, tolerance_change=0, line_search_fn="strong_wolfe",
-        )  # fmt: skip
-    else:
-        optimiser = torch.optim.Adam([free], lr=5.0)
-    while evaluations < steps:
-        if not lbfgs:
-            for _ in range(_A_STEP - 1):
-                optimiser.step(closure)  # type: ignore[no-untyped-call]
-        at = evaluations
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-        see(Seen(_pixels(shown().detach()), before + evaluations, latest))
-        if evaluations == at:
-            break
-    return shown().detach()
+def _painter(
+    network: Layers,
+    content: Pixels,
+    styles: Sequence[tuple[Pixels, float]],
+    mask: NDArray[np.float32] | None,
+    picture: Tensor,
+    size: int,
+    options: StyleOptions,
+) -> Painter:
+    """Return who paints at one size, on from a picture of any."""
+    scene = _tensor(_fit(content, size))
+    fitted = [(_tensor(_fit(each, size)), weight) for each, weight in styles]
+    goal = Goal(network, scene, fitted, options.weights, options.tile)
+    where = None if mask is None else _resized(torch.from_numpy(mask)[None, None], scene.shape[-2:])
+    return Painter(goal, _resized(picture, scene.shape[-2:]), options.optimiser, where)
 
 
 def _fit(picture: Pixels, size: int) -> Pixels:
