@@ -265,12 +265,16 @@ class TextExplanation(Explanation):
             return {"top": {"text": text.strip(), "weight": round(float(weight), 6), "share": share}, **found}
         return {"top": None, **found}
 
-    def markup(self) -> Markup:
-        """Return the text, its parts coloured by what they brought."""
+    def marked(self) -> Markup:
+        """Return the text alone, its parts coloured by what they brought."""
         most = max((abs(weight) for _, weight in self.parts), default=0.0)
         spans = (_span(text, weight, most) for text, weight in self.parts)
+        return fragment('<p class="marked" dir="auto">{}</p>', Markup("").join(spans))
+
+    def markup(self) -> Markup:
+        """Return the text, its parts coloured by what they brought, with what it says in words."""
         return (
-            fragment('<p class="marked" dir="auto">{}</p>', Markup("").join(spans))
+            self.marked()
             + facts([("Answer", self.headline), ("Most", self.top), ("How", self.method)])
             + paragraph(FOR_AND_AGAINST, quiet=True)
         )
