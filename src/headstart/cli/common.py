@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from headstart.errors import OptionError
 from headstart.progress import tell as tell
 
 if TYPE_CHECKING:
@@ -112,22 +111,6 @@ def open_data(
     if (more := len(dataset.problems) - _LISTED) > 0:
         tell(f"left out: {more:,} more; `headstart inspect` has all of them")
     return dataset
-
-
-def weighted(given: str | None) -> dict[str, float] | None:
-    """Return layers with their weights from what was written: names, or name=weight, with commas between.
-
-    Raises:
-        OptionError: It is something else.
-    """
-    if not given:
-        return None
-    try:
-        pairs = [part.strip().partition("=") for part in given.split(",")]
-        return {name: float(weight) if equals else 1.0 for name, equals, weight in pairs}
-    except ValueError as error:
-        fix = "such as block1_conv1=1,block4_conv1=0.5"
-        raise OptionError("layers with their weights", repr(given), fix) from error
 
 
 def start() -> None:

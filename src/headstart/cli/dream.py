@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from headstart.cli import common
+from headstart.studio.commands import weighted
 
 EXAMPLE = "Example: headstart dream photo.jpg -o dream.png --layers block4_conv3,block5_conv1 --octaves 4"
 
@@ -47,7 +48,7 @@ def run(
     from headstart.studio.dreaming import dream_file
 
     made = dream_file(
-        content, output, layers=common.weighted(layers), guide=guide, backbone=backbone, every=every,
+        content, output, layers=weighted(layers), guide=guide, backbone=backbone, every=every,
         flight=flight, frames=frames, offline=offline, octaves=octaves, scale=scale, steps=steps, rate=rate,
         size=size, tile=tile, seed=seed, say=common.tell,
     )  # fmt: skip

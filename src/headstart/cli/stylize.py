@@ -9,6 +9,7 @@ import typer
 
 from headstart.cli import common
 from headstart.errors import OptionError
+from headstart.studio.commands import weighted
 
 EXAMPLE = "Example: headstart stylize photo.jpg starry_night.jpg -o painted.png --size 512 --steps 400"
 
@@ -49,7 +50,7 @@ def run(
 
     made = paint_file(
         content, styles, output, weights=_numbers(weights), mask=mask, every=every, offline=offline,
-        layers=common.weighted(style_layers), size=size, steps=steps, content_weight=content_weight,
+        layers=weighted(style_layers), size=size, steps=steps, content_weight=content_weight,
         style_weight=style_weight, smooth=smooth, content_layer=content_layer, colours=colours,
         optimiser=optimiser, say=common.tell,
     )  # fmt: skip

@@ -7,6 +7,7 @@ new one joins by `register`, and nothing else has to know of it.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from headstart.errors import OptionError
 Value = str | int | float | bool
 Progress = Callable[[float, str], None]
 """Where a command tells how far it is: the share that is done, 0 to 1, and what it does now."""
+_PREVIEW = 2.0
+"""Seconds between two previews."""
 Run = Callable[[Mapping[str, Sequence[Path]], Mapping[str, Any], Path, Progress], None]
 
 
@@ -166,6 +169,32 @@ def command(name: str) -> Command:
     return _COMMANDS[name]
 
 
+def weighted(given: str | None) -> dict[str, float] | None:
+    """Return layers with their weights from what a person wrote.
+
+    Args:
+        given: Names, or name=weight, with commas between them, str; or None.
+
+    Returns:
+        Weight by name, 1 where none was written; None for nothing.
+
+    Raises:
+        OptionError: It is something else.
+
+    Example:
+        >>> weighted("block4_conv3, block5_conv1=0.5")
+        {'block4_conv3': 1.0, 'block5_conv1': 0.5}
+    """
+    if not given:
+        return None
+    try:
+        pairs = [part.strip().partition("=") for part in given.split(",")]
+        return {name: float(weight) if equals else 1.0 for name, equals, weight in pairs}
+    except ValueError as error:
+        fix = "such as block1_conv1=1,block4_conv1=0.5"
+        raise OptionError("layers with their weights", repr(given), fix) from error
+
+
 def _summarize(
     inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
 ) -> None:
@@ -197,5 +226,44 @@ SUMMARIZE = register(
         (Input("model", "Model", "model", ("text",)), Input("texts", "Texts", "files", ("text",), most=50)),
         (Option("sentences", "Sentences to pick", 3, least=1, most=20),),
         _summarize,
+    )
+)
+
+
+def _dream(
+    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
+) -> None:
+    from headstart.images.saving import save_picture
+    from headstart.studio.dream import Dreamt
+    from headstart.studio.dreaming import dream_file
+
+    shown = -math.inf
+
+    def see(dreamt: Dreamt) -> None:
+        nonlocal shown
+        progress(dreamt.share, f"step {dreamt.step} of {dreamt.steps}")
+        if time.monotonic() - shown > _PREVIEW:
+            save_picture(out / "preview.jpg", dreamt.picture)
+            shown = time.monotonic()
+
+    progress(0.0, "opening the network")
+    settings = {**options, "layers": weighted(options["layers"])}
+    dream_file(inputs["picture"][0], out / "dream.jpg", see=see, **settings)
+    (out / "preview.jpg").unlink(missing_ok=True)
+
+
+DREAM = register(
+    Command(
+        "dream",
+        "Dream",
+        "Changes a picture until a network sees more and more of what it began to see in it (DeepDream).",
+        (Input("picture", "Picture", "files", ("image",)),),
+        (
+            Option("layers", "Layers of VGG16", "block4_conv3,block5_conv1", most=200),
+            Option("octaves", "Sizes, from small to whole", 4, least=1, most=8),
+            Option("steps", "Steps in each size", 20, least=1, most=100),
+            Option("size", "Longest side, in pixels", 800, least=64, most=2000),
+        ),
+        _dream,
     )
 )

@@ -25,8 +25,8 @@ class Layers(nn.Module):
         backbone: The network; it is shared, and its weights are not trained.
         names: Of which layers, such as "block4_conv2" of VGG16; see `layer_names`.
         fast: Whether to compute in bfloat16 where the CPU does. Defaults to True.
-        linear: Whether to take a convolution's answer before its non-linearity, where what is below zero has a
-            gradient, too. Defaults to False.
+        linear: Whether to take a convolution's answer before its non-linearity, where what is below zero
+            has a gradient, too. Defaults to False.
 
     Raises:
         OptionError: There is no such layer.
