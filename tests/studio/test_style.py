@@ -90,6 +90,16 @@ def test_layers_are_what_hooks_see(network: Backbone) -> None:
     assert found["block1_conv1"].shape == (1, 8, 16, 16)
 
 
+def test_layers_with_numbers_have_the_names_that_vgg_has() -> None:
+    # As torchvision and timm build VGG16 and VGG19.
+    parts = [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()]
+    parts += [nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()]
+    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(size=32), 6, ("features",), 1, "")
+    numbered = Backbone(card, {"features": nn.Sequential(*parts)})
+    assert layer_names(numbered) == ("block1_conv1", "block1_conv2", "block1_pool", "block2_conv1")
+    assert Layers(numbered, ["block2_conv1"])(torch.zeros(1, 3, 8, 8))["block2_conv1"].shape == (1, 6, 4, 4)
+
+
 def test_what_is_deeper_than_needed_is_not_computed(network: Backbone) -> None:
     ran: list[int] = []
     hook = network.blocks["block2"].block2_conv1.register_forward_hook(lambda *_: ran.append(1))

@@ -139,7 +139,7 @@ class Goal:
         The style's gradient needs the Gram matrices of the whole picture: they are summed up in a first
         round, and the second follows what each tile adds to them.
         """
-        weights, total = self.weights, torch.zeros(())
+        weights, total = self.weights, torch.zeros((), device=pixels.device)
         with torch.no_grad():
             found, places = self._gram_sums(pixels)
         slopes: dict[str, Tensor] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +49,8 @@ class Layers(nn.Module):
             if name not in known:
                 listed = ", ".join(known)
                 raise OptionError(f"a layer of {backbone.card.name!r}", repr(name), f"choose one of {listed}")
-        self._names, self._fast = tuple(names), fast and _has_bf16()
         self._mean, self._std = backbone.mean, backbone.std
+        self._names, self._fast = tuple(names), fast and _has_bf16(self.device)
         self._flip = getattr(backbone.card.preprocess, "channels", "RGB") == "BGR"
         self._steps = _until(_steps(backbone, linear), set(names))
         for _, module in self._steps:
@@ -72,8 +72,13 @@ class Layers(nn.Module):
                     found[name] = x.float()
         return found
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and where pictures have to be."""
+        return self._mean.device
+
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self._fast)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._fast)
 
 
 def layer_names(backbone: Backbone, *, learned: bool = False) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ def _steps(backbone: Backbone, linear: bool = False) -> list[tuple[str, nn.Modul
             found.append((block_name, block))
             continue
         convolution = ""
-        for name, part in block.named_children():
+        for name, part in _children(block):
             if isinstance(part, nn.Conv2d):
                 convolution = name
                 found.append((name if linear else "", part))
@@ -109,11 +114,27 @@ def _steps(backbone: Backbone, linear: bool = False) -> list[tuple[str, nn.Modul
     return found
 
 
+def _children(block: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a sequence's modules; where they have numbers, by the names that Keras gives VGG's layers."""
+    depth, place = 1, 0
+    for name, part in block.named_children():
+        if not name.isdigit():
+            yield name, part
+        elif isinstance(part, nn.Conv2d):
+            place += 1
+            yield f"block{depth}_conv{place}", part
+        elif isinstance(part, nn.MaxPool2d):
+            yield f"block{depth}_pool", part
+            depth, place = depth + 1, 0
+        else:
+            yield f"block{depth}_{name}", part
+
+
 def _until(steps: list[tuple[str, nn.Module]], names: set[str]) -> list[tuple[str, nn.Module]]:
     last = max(place for place, (name, _) in enumerate(steps) if name in names)
     return steps[: last + 1]
 
 
-def _has_bf16() -> bool:
-    # torch computes in bfloat16 on any CPU, but only with the instructions is it faster.
-    return bool(torch.cpu._is_avx512_bf16_supported())
+def _has_bf16(device: torch.device) -> bool:
+    # torch computes in bfloat16 anywhere, but only with the instructions is it faster.
+    return bool(device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())

@@ -67,7 +67,8 @@ class Painter:
 
     def state(self) -> tuple[dict[str, Tensor], str]:
         """Return everything that is needed to go on: tensors, and the numbers as JSON."""
-        tensors, numbers = {"free": self._free.detach()}, {}
+        tensors: dict[str, Tensor] = {"free": self._free.detach()}
+        numbers: dict[str, float] = {}
         for name, value in self._remembered().items():
             if isinstance(value, Tensor):
                 tensors[name] = value

@@ -136,7 +136,7 @@ def stylize(
     network = layers([*options.style_layers, options.content_layer])
     found = kept.read() if kept else None
     content = _fit(content, options.size)
-    done, picture = 0, _tensor(content)
+    done, picture = 0, _tensor(content, network)
     for stage, (size, steps) in enumerate(options.stages()):
         if found is None or found.stage <= stage:
             painter = _painter(network, content, styles, mask, picture, size, options)
@@ -165,10 +165,10 @@ def _painter(
     options: StyleOptions,
 ) -> Painter:
     """Return who paints at one size, on from a picture of any."""
-    scene = _tensor(_fit(content, size))
-    fitted = [(_tensor(_fit(each, size)), weight) for each, weight in styles]
+    scene = _tensor(_fit(content, size), network)
+    fitted = [(_tensor(_fit(each, size), network), weight) for each, weight in styles]
     goal = Goal(network, scene, fitted, options.weights, options.tile)
-    where = None if mask is None else _resized(torch.from_numpy(mask)[None, None], scene.shape[-2:])
+    where = None if mask is None else _resized(torch.from_numpy(mask)[None, None].to(scene.device), scene.shape[-2:])
     return Painter(goal, _resized(picture, scene.shape[-2:]), options.optimiser, where)
 
 
@@ -184,12 +184,12 @@ def _fit(picture: Pixels, size: int) -> Pixels:
     return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.LANCZOS))
 
 
-def _tensor(picture: Pixels) -> Tensor:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
+def _tensor(picture: Pixels, network: Layers) -> Tensor:
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float().to(network.device)
 
 
 def _pixels(picture: Tensor) -> Pixels:
-    found: Pixels = picture[0].clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+    found: Pixels = picture[0].clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
     return found
 
 
