@@ -11,6 +11,7 @@ names may contain anything.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -345,6 +346,26 @@ def glimpses(items: Iterable[tuple[Glimpse | None, str, str | Markup]]) -> Marku
         for shown, alt, caption in items
     )
     return fragment('<ul class="strip">{}</ul>', Markup("").join(cells))
+
+
+def json_block(value: object, name: str = "") -> Markup:
+    """Return data for a page's script, as a block that shows nothing.
+
+    Args:
+        value: Anything JSON can say.
+        name: The block's id, str. Defaults to "" (none).
+
+    Returns:
+        The HTML, Markup.
+
+    Example:
+        >>> json_block({"text": "</script>"}, "data")
+        Markup('<script type="application/json" id="data">{"text": "\\u003c/script>"}</script>')
+    """
+    # Inside <script> browsers unescape nothing: "<" must not occur, and JSON can say it another way.
+    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    mark = fragment(' id="{}"', name) if name else Markup("")
+    return fragment('<script type="application/json"{}>{}</script>', mark, Markup(text))
 
 
 def sheet(jpeg: bytes, alt: str) -> Markup:

@@ -6,6 +6,7 @@ import numpy as np
 
 from headstart.evaluation.charts import curve_chart
 from headstart.evaluation.label_metrics import LabelMistake, LabelsEvaluation
+from headstart.evaluation.reasons import shown_errors
 from headstart.evaluation.sections import (
     WHAT_SPLITS_ARE,
     ReportInput,
@@ -27,7 +28,6 @@ from headstart.pages import (
     cards,
     details,
     fragment,
-    glimpses,
     paragraph,
     short,
     side_by_side,
@@ -149,8 +149,8 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
     listed = table(["item", "labels", "missed", "wrongly named", "loss"], rows)
     if report.glimpse is None:
         return "Top losses", [words, listed]
-    shown = [(report.glimpse(x.name), f"{x.name}: {_list(x.true)}", _caption(x)) for x in losses]
-    return "Top losses", [words, glimpses(shown), details("Table", listed)]
+    shown = [(x.name, f"{x.name}: {_list(x.true)}", _caption(x)) for x in losses]
+    return "Top losses", [words, *shown_errors(shown, report.why, report.glimpse), details("Table", listed)]
 
 
 def _caption(x: LabelMistake) -> Markup:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from headstart.evaluation.number_metrics import NumberEvaluation
+from headstart.evaluation.reasons import shown_errors
 from headstart.evaluation.sections import (
     WHAT_SPLITS_ARE,
     ReportInput,
@@ -27,7 +28,6 @@ from headstart.pages import (
     cards,
     details,
     fragment,
-    glimpses,
     paragraph,
     side_by_side,
     table,
@@ -170,7 +170,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         return "Most off", [words, listed]
     shown = [
         (
-            report.glimpse(x.name),
+            x.name,
             f"{x.name}: {figure_text(x.true)}, answered {figure_text(x.answer)}",
             fragment(
                 'is <b>{}</b>, answer <b>{}</b><br><span class="quiet">{}</span>',
@@ -181,7 +181,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         )
         for x in losses
     ]
-    return "Most off", [words, glimpses(shown), details("Table", listed)]
+    return "Most off", [words, *shown_errors(shown, report.why, report.glimpse), details("Table", listed)]
 
 
 def splits(report: ReportInput) -> tuple[str, list[Markup]] | None:

@@ -62,7 +62,8 @@ def report_json(report: ReportInput) -> dict[str, Any]:
 
     Returns:
         {"title", "headline", "evaluations": {split: figures}, "facts", "plan", "counts", "data_notes",
-        "left_out", "duplicates", "label_issues" (the likely ones)}.
+        "left_out", "duplicates", "label_issues" (the likely ones), "reasons" (why the first of the top losses
+        were made: each {"name", "nearest", "explanation"})}.
 
     Raises:
         OptionError: There is no evaluation.
@@ -79,6 +80,10 @@ def report_json(report: ReportInput) -> dict[str, Any]:
         "left_out": [asdict(problem) for problem in report.left_out],
         "duplicates": [list(row) for row in report.duplicates],
         "label_issues": [asdict(issue) for issue in report.label_issues if issue.likely],
+        "reasons": [
+            {"name": loss.name, **reason.to_json()}
+            for loss, reason in zip(report.evaluation.losses, report.why, strict=False)
+        ],
     }
 
 

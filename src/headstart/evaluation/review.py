@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from headstart import pages
 from headstart.errors import DataError
 from headstart.evaluation.label_errors import LabelIssue
-from headstart.pages import Glimpse, Markup, Page, fragment
+from headstart.pages import Glimpse, Markup, Page, fragment, json_block
 
 MOST_ISSUES = 200
 
@@ -58,8 +57,8 @@ def review_page(
     page = Page(
         title, lead=_lead(len(shown)), script=Path(__file__).with_name("review.js").read_text("utf-8")
     )
-    manifest = _data("manifest", [dict(row) for row in rows])
-    names = _data("issues", [issue.name for issue in shown])
+    manifest = json_block([dict(row) for row in rows], "manifest")
+    names = json_block([issue.name for issue in shown], "issues")
     return page.section("", _form(Markup("\n").join(cards)), manifest, names, bare=True).html()
 
 
@@ -103,9 +102,3 @@ def _card(
         given=issue.given,
         options=Markup("").join(options),
     )
-
-
-def _data(name: str, value: object) -> Markup:
-    # Inside <script> browsers unescape nothing: "<" must not occur, and JSON can say it another way.
-    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
-    return fragment('<script type="application/json" id="{}">{}</script>', name, Markup(text))

@@ -22,6 +22,7 @@ from headstart.evaluation.committee import Committee, committee_section
 from headstart.evaluation.distillation import Distilled, distillation_section
 from headstart.evaluation.label_errors import LabelIssue
 from headstart.evaluation.label_metrics import LabelsEvaluation
+from headstart.evaluation.reasons import Reason, shown_errors
 from headstart.evaluation.results import Abstention, Evaluation
 from headstart.evaluation.trials import Trial, trials_section
 from headstart.pages import (
@@ -67,6 +68,8 @@ class ReportInput:
         distilled: The model beside its teacher. Defaults to None: it had none.
         glimpse: Shows an item by its name: a small JPEG, the beginning of a text, or None. Defaults to None.
         places: Makes the map of the items, in a second or two, when the page is written. Defaults to None.
+        reasons: Finds why the first of the worst errors were made, in their order, when the page is written.
+            Defaults to None.
     """
 
     title: str
@@ -85,6 +88,12 @@ class ReportInput:
     distilled: Distilled | None = None
     glimpse: Callable[[str], Glimpse | None] | None = None
     places: Callable[[], ItemMap | None] | None = None
+    reasons: Callable[[], Sequence[Reason]] | None = None
+
+    @property
+    def why(self) -> Sequence[Reason]:
+        """Why the first of the worst errors were made, in their order; none where that is not known."""
+        return [] if self.reasons is None else self.reasons()
 
     @property
     def split(self) -> str:
@@ -230,7 +239,7 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         return "Top losses", [words, table(columns, rows)]
     shown = [
         (
-            report.glimpse(x.name),
+            x.name,
             f"{x.name}: {x.true}, answered {x.answer}",
             fragment(
                 'is <b>{}</b>, answer <b class="{}">{}</b> {}<br><span class="quiet">{}</span>',
@@ -243,7 +252,8 @@ def surprises(report: ReportInput) -> tuple[str, list[Markup]] | None:
         )
         for x in losses
     ]
-    return "Top losses", [words, glimpses(shown), details("Table", table(columns, rows))]
+    errors = shown_errors(shown, report.why, report.glimpse)
+    return "Top losses", [words, *errors, details("Table", table(columns, rows))]
 
 
 def labels(report: ReportInput) -> tuple[str, list[Markup]] | None:
@@ -320,7 +330,7 @@ def teacher(report: ReportInput) -> tuple[str, list[Markup]] | None:
 
 def item_map(report: ReportInput) -> tuple[str, list[Markup]] | None:
     """Where the items lie by their features."""
-    return None if report.places is None else map_section(report.places(), report.noun)
+    return None if report.places is None else map_section(report.places(), report.noun, report.glimpse)
 
 
 def tried(report: ReportInput) -> tuple[str, list[Markup]] | None:

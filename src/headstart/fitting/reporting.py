@@ -26,6 +26,7 @@ from headstart.evaluation.trials import Trial
 from headstart.files import write_text
 from headstart.fitting.arranging import unchecked
 from headstart.fitting.describing import commands, contamination, facts, plan_in_words
+from headstart.fitting.reasons import neighbours, reasons
 from headstart.fitting.references import reference_of
 from headstart.fitting.views import members_of
 from headstart.fitting.whereabouts import remember
@@ -148,7 +149,7 @@ def build_model(
     model.record_golden([gathered.dataset.items[n].source for n in _golden_items(made)])
     model.reference = reference_of(made, model)
     remember(gathered.digest, gathered.dataset.root)
-    model.report = _report(made, trials, seconds)
+    model.report = _report(model, made, trials, seconds)
     say(model.report.headline)
     absent = unchecked(gathered.dataset, arrangement.splits)
     for note in (*absent, *contamination(fitted, gathered.card)):
@@ -218,9 +219,10 @@ def _data(made: Candidate) -> dict[str, Any]:
     }
 
 
-def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
+def _report(model: Model, made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
     dataset, arrangement, fitted = made.gathered.dataset, made.arrangement, made.fitted
     reader = modality(dataset.modality)
+    worst = next(iter(fitted.evaluations.values())).losses
     content = ReportInput(
         title=dataset.root.name if dataset.root else "A model",
         evaluations=fitted.evaluations,
@@ -236,6 +238,7 @@ def _report(made: Candidate, trials: Sequence[Trial], seconds: float) -> Report:
         label_issues=_label_issues(made),
         glimpse=glimpses(dataset),
         places=_places(made),
+        reasons=reasons(model, dataset, worst, neighbours(made)),
     )
     return Report(content, tuple({"path": item.name, "label": in_words(item.answer)} for item in dataset))
 
@@ -264,7 +267,8 @@ def _places(made: Candidate) -> Callable[[], ItemMap | None] | None:
     part = features.take(shown)
     vectors = part.pool(np.asarray(part.X, np.float32))
     answers = [items[n].answer for n in shown]
-    return lambda: ItemMap.of(vectors, _map_labels(answers), total=len(items))
+    names = [items[n].name for n in shown]
+    return lambda: ItemMap.of(vectors, _map_labels(answers), total=len(items), names=names)
 
 
 def _map_labels(answers: Sequence[Answer | None]) -> list[str]:

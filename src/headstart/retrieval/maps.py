@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from headstart.data.items import natural_order
 from headstart.errors import OptionError
 from headstart.figures import chart, plot
-from headstart.pages import INK, SURFACE, Cell, Markup, bar, paragraph, short, side_by_side, table
+from headstart.pages import INK, SURFACE, Cell, Glimpse, Markup, bar, paragraph, short, side_by_side, table
+from headstart.retrieval.hover import answering, thumbnails
 from headstart.retrieval.neighbours import exact, unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST = 600
 """A map shows so many items at most: more would be slow to make and no easier to read."""
@@ -115,6 +117,7 @@ class ItemMap:
         tsne: Its place by t-SNE, float64 [n, 2].
         near: The labels of its nearest items by cosine of the whole vectors, str [n, 10] or fewer.
         total: How many items there are of which these are a sample, int.
+        names: What each item is called, str [n]. Defaults to (): they cannot be shown.
     """
 
     labels: tuple[str, ...]
@@ -122,10 +125,16 @@ class ItemMap:
     tsne: Points
     near: tuple[tuple[str, ...], ...]
     total: int
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, vectors: NDArray[np.float32], labels: Sequence[str], seed: int = 0, total: int | None = None
+        cls,
+        vectors: NDArray[np.float32],
+        labels: Sequence[str],
+        seed: int = 0,
+        total: int | None = None,
+        names: Sequence[str] = (),
     ) -> ItemMap | None:
         """Make the maps.
 
@@ -134,6 +143,7 @@ class ItemMap:
             labels: What each item is, str.
             seed: For t-SNE, int. Defaults to 0.
             total: How many items there are of which these are a sample, int. Defaults to None: these.
+            names: What each item is called, to be shown by, str. Defaults to ().
 
         Returns:
             The maps; None where there are fewer than 8 items, or all are alike.
@@ -144,13 +154,14 @@ class ItemMap:
             >>> found.tsne.shape
             (20, 2)
         """
-        names = tuple(labels)
+        tags = tuple(labels)
         directions = unit(vectors)
-        if len(names) < _FEWEST or not np.ptp(directions, axis=0).any():
+        if len(tags) < _FEWEST or not np.ptp(directions, axis=0).any():
             return None
         positions = exact(directions, directions, _NEAR + 1)[0]
-        near = (tuple(names[m] for m in line if m != n)[:_NEAR] for n, line in enumerate(positions.tolist()))
-        return cls(names, pca(directions), tsne(directions, seed), tuple(near), total or len(names))
+        near = (tuple(tags[m] for m in line if m != n)[:_NEAR] for n, line in enumerate(positions.tolist()))
+        here = pca(directions), tsne(directions, seed)
+        return cls(tags, *here, tuple(near), total or len(tags), tuple(names))
 
     def alike(self) -> dict[str, tuple[int, float, str | None]]:
         """Return for each label: items, share of near items of the same label, the most frequent other."""
@@ -164,12 +175,15 @@ class ItemMap:
         return found
 
 
-def map_section(found: ItemMap | None, noun: str = "items") -> tuple[str, list[Markup]] | None:
+def map_section(
+    found: ItemMap | None, noun: str = "items", glimpse: Callable[[str], Glimpse | None] | None = None
+) -> tuple[str, list[Markup]] | None:
     """Return the report's section with the maps; None without one.
 
     Args:
-        found: The maps.
+        found: The maps. Where they know the items' names, their dots say what they are.
         noun: What the items are called, plural, str. Defaults to "items".
+        glimpse: Shows an item by its name. Defaults to None: the dots show no pictures.
 
     Returns:
         The heading and what is under it.
@@ -194,11 +208,16 @@ def map_section(found: ItemMap | None, noun: str = "items") -> tuple[str, list[M
     )
     mean = sum(count * share for count, share, _ in alike.values()) / len(found.labels)
     said = f"{100 * mean:.0f} % of the {_NEAR} nearest of a dot have its label."
-    pictures = (
-        draw(found.tsne, found.labels, "t-SNE", said, listed, named=True),
-        draw(found.pca, found.labels, "Principal components", said, listed, named=False),
+    drawings = (
+        _Drawing.of(found.tsne, found.labels, "t-SNE", named=True),
+        _Drawing.of(found.pca, found.labels, "Principal components", named=False),
     )
-    return f"Map of the {noun}", [paragraph(words, quiet=True), side_by_side(*pictures), paragraph(said)]
+    maps = side_by_side(*(drawing.chart(said, listed) for drawing in drawings))
+    if found.names:
+        words += " Point at a dot, or walk with the arrow keys, to see what it is."
+        places = [drawing.places() for drawing in drawings]
+        maps = answering(maps, places, found.names, found.labels, thumbnails(found.names, glimpse))
+    return f"Map of the {noun}", [paragraph(words, quiet=True), maps, paragraph(said)]
 
 
 def draw(
@@ -217,21 +236,45 @@ def draw(
     Returns:
         The chart, Markup.
     """
-    figure, axes = plot(5.4, 4.6)
-    axes.grid(False)
-    axes.set(xticks=[], yticks=[], xlabel=method)
-    labels = natural_order(tags)
-    own = np.array([labels.index(label) for label in tags])
-    size = float(np.clip(6_000 / len(points), 12, 30))
-    for number in range(len(labels)):
-        colour = _COLOURS[number % len(_COLOURS)]
-        shape = _SHAPES[number // len(_COLOURS) % len(_SHAPES)]
-        places = points[own == number]
-        axes.scatter(places[:, 0], places[:, 1], s=size, c=colour, marker=shape, alpha=0.75, linewidths=0)
-    if named and 1 < len(labels) <= _NAMED:
-        _name(axes, points, own, labels)
-    alt = f"{method} map of {len(points):,} dots with {len(labels)} labels. {said}"
-    return chart(figure, alt, listed)
+    return _Drawing.of(points, tags, method, named=named).chart(said, listed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """A drawn map, and where its dots are."""
+
+    figure: Figure
+    axes: Axes
+    points: Points
+    what: str
+
+    @classmethod
+    def of(cls, points: Points, tags: Sequence[str], method: str, *, named: bool) -> _Drawing:
+        """Draw a map, a colour for each label."""
+        figure, axes = plot(5.4, 4.6)
+        axes.grid(False)
+        axes.set(xticks=[], yticks=[], xlabel=method)
+        labels = natural_order(tags)
+        own = np.array([labels.index(label) for label in tags])
+        size = float(np.clip(6_000 / len(points), 12, 30))
+        for number in range(len(labels)):
+            colour = _COLOURS[number % len(_COLOURS)]
+            shape = _SHAPES[number // len(_COLOURS) % len(_SHAPES)]
+            places = points[own == number]
+            axes.scatter(places[:, 0], places[:, 1], s=size, c=colour, marker=shape, alpha=0.75, linewidths=0)
+        if named and 1 < len(labels) <= _NAMED:
+            _name(axes, points, own, labels)
+        return cls(figure, axes, points, f"{method} map of {len(points):,} dots with {len(labels)} labels.")
+
+    def chart(self, said: str, listed: Markup) -> Markup:
+        """Return the map as a chart."""
+        return chart(self.figure, f"{self.what} {said}", listed)
+
+    def places(self) -> Points:
+        """Return where the dots are once it is a chart: shares of its size, from the top left, [n, 2]."""
+        pixels = self.axes.transData.transform(self.points)
+        shares: Points = pixels / (self.figure.bbox.width, self.figure.bbox.height)
+        return np.stack([shares[:, 0], 1 - shares[:, 1]], axis=1)
 
 
 def _name(axes: Axes, points: Points, own: NDArray[np.int64], labels: Sequence[str]) -> None:
