@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
+from vgg_like import vgg_like
 
 from headstart import backbones
-from headstart.backbones.backbone import Backbone
-from headstart.backbones.card import Card, Preprocess
 from headstart.errors import DecodeError, OptionError
+from headstart.images.decode import decode
+from headstart.studio import kept, painting
 from headstart.studio.painting import paint_file
+from headstart.studio.style import Seen
 
 OPTIONS: dict[str, Any] = {
     "size": 48, "steps": 60, "style_weight": 1e4, "content_weight": 1.0,
@@ -26,12 +26,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    block = nn.Sequential()
-    block.add_module("block1_conv1", nn.Conv2d(3, 8, 3, padding=1))
-    block.add_module("block1_relu1", nn.ReLU())
-    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(size=32), 8, ("block1",), 1, "")
-    network = Backbone(card, {"block1": block})
+    network = vgg_like(8)
     monkeypatch.setattr(backbones, "load", lambda _name, offline=False: network)
 
 
@@ -57,6 +52,88 @@ def test_a_painting_is_written_with_how_it_went(pictures: tuple[Path, Path], tmp
     ]
     assert made["losses"][-1][1] < made["losses"][0][1] or len(made["losses"]) == 2
     assert said
+    page = (tmp_path / "out.html").read_text()
+    assert page.count("<img") == 3  # the painting, the content, the style
+    assert "The loss falls from" in page
+    assert not list(tmp_path.glob(".*")), "what was kept for going on is gone"
+
+
+def test_an_interrupted_painting_goes_on_where_it_was(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, style = pictures
+    monkeypatch.setattr(kept, "_EVERY", 0.0)
+    whole = paint_file(content, [style], tmp_path / "whole.png", **OPTIONS)
+
+    def interrupt(seen: Seen) -> None:
+        if seen.step >= 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint_file(content, [style], tmp_path / "out.png", see=interrupt, **OPTIONS)
+    assert not (tmp_path / "out.png").exists()
+    with pytest.raises(OptionError, match="other pictures or options"):
+        paint_file(style, [content], tmp_path / "out.png", resume=True, **OPTIONS)
+    made = paint_file(content, [style], tmp_path / "out.png", resume=True, **OPTIONS)
+    assert made["losses"] == whole["losses"]
+    assert (decode(tmp_path / "out.png") == decode(tmp_path / "whole.png")).all()
+    with pytest.raises(OptionError, match="without --resume"):
+        paint_file(content, [style], tmp_path / "out.png", resume=True, **OPTIONS)
+
+
+def test_without_memory_it_is_painted_in_tiles(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, style = pictures
+    adam = {**OPTIONS, "optimiser": "adam"}  # the line search of L-BFGS makes much of the last bits
+    whole = paint_file(content, [style], tmp_path / "whole.png", **adam)
+    monkeypatch.setattr(painting, "available_memory", lambda: 1000)
+    monkeypatch.setattr(painting, "_TILE", 16)
+    said: list[str] = []
+    tiled = paint_file(content, [style], tmp_path / "tiled.png", say=said.append, **adam)
+    assert "in tiles of 16 pixels" in said[0]
+    assert tiled["losses"][-1][1] == pytest.approx(whole["losses"][-1][1], rel=0.05)
+
+
+def test_where_memory_ends_on_the_way_tiles_take_over(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, style = pictures
+    whole = painting.stylize
+    tried: list[int | None] = []
+
+    def stylize(*given: Any, **more: Any) -> Any:
+        tried.append(given[3].tile)
+        if given[3].tile is None:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return whole(*given, **more)
+
+    monkeypatch.setattr(painting, "stylize", stylize)
+    paint_file(content, [style], tmp_path / "out.png", **OPTIONS)
+    assert tried == [None, 512]
+    assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "CMYK", "L", "I;16"])
+def test_any_kind_of_picture_is_painted(mode: str, pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    _, style = pictures
+    strange = tmp_path / ("strange.jpg" if mode == "CMYK" else "strange.png")
+    Image.new(mode, (40, 30), 1 if mode in ("P", "L", "I;16") else None).save(strange)
+    paint_file(strange, [style], tmp_path / "out.png", **{**OPTIONS, "steps": 20})
+    assert decode(tmp_path / "out.png").shape == (36, 48, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (400, 20), (4, 4)])
+def test_tiny_and_narrow_styles(shape: tuple[int, int], pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    content, _ = pictures
+    style = tmp_path / "style.png"
+    Image.new("RGB", shape, (200, 30, 30)).save(style)
+    if shape == (400, 20):
+        with pytest.raises(OptionError, match="pixels narrow"):
+            paint_file(content, [style], tmp_path / "out.png", **{**OPTIONS, "steps": 20})
+    else:
+        paint_file(content, [style], tmp_path / "out.png", **{**OPTIONS, "steps": 20})
+        assert (tmp_path / "out.png").exists()
 
 
 def test_what_cannot_be_painted(pictures: tuple[Path, Path], tmp_path: Path) -> None:

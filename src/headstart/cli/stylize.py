@@ -42,6 +42,8 @@ def run(
     ] = None,
     every: Annotated[int, typer.Option(help="Also keep the picture every so many steps; 0: never.")] = 0,
     optimiser: Annotated[Literal["lbfgs", "adam"], typer.Option(help="What lowers the loss.")] = "lbfgs",
+    backbone: Annotated[str, typer.Option(help="Whose layers judge, such as timm:vgg19.tv_in1k.")] = "vgg16",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was interrupted.")] = False,
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,
 ) -> int:
@@ -50,11 +52,12 @@ def run(
 
     made = paint_file(
         content, styles, output, weights=_numbers(weights), mask=mask, every=every, offline=offline,
+        backbone=backbone, resume=resume,
         layers=weighted(style_layers), size=size, steps=steps, content_weight=content_weight,
         style_weight=style_weight, smooth=smooth, content_layer=content_layer, colours=colours,
         optimiser=optimiser, say=common.tell,
     )  # fmt: skip
-    common.tell(f"wrote {output}")
+    common.tell(f"wrote {output}, and how it went beside it (.html, .json)")
     if json:
         common.show_json(made)
     return 0

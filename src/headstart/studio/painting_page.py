@@ -1,0 +1,64 @@
+"""The page of a painting: what came of it, what it was made from, and how its loss fell."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+from headstart.figures import chart, plot
+from headstart.pages import ACCENT, Markup, Page, paragraph, sheet, table
+from headstart.studio.style import Pixels
+
+_SMALL = 320
+
+
+def painting_page(
+    painted: Pixels, content: Pixels, styles: Sequence[Pixels], losses: Sequence[tuple[int, float]]
+) -> Page:
+    """Return a page that shows a painting beside what it was made from.
+
+    Args:
+        painted, content: uint8 [h, w, 3].
+        styles: Pictures, uint8 [h, w, 3].
+        losses: (evaluations, loss) on the way.
+
+    Returns:
+        The page; nothing in it is loaded from elsewhere.
+
+    Example:
+        >>> import numpy as np
+        >>> grey = np.full((8, 8, 3), 128, np.uint8)
+        >>> "Loss" in painting_page(grey, grey, [grey], [(20, 9.0), (40, 3.0)]).html()
+        True
+    """
+    page = Page("A painting")
+    page.section("", _picture(painted, max(painted.shape), "The painting."), bare=True)
+    page.section("Content", _picture(content, _SMALL, "What was painted."))
+    page.section("Style", *(_picture(each, _SMALL, "As what it was painted.") for each in styles))
+    if losses:
+        page.section("Loss", _curve(losses))
+    return page
+
+
+def _curve(losses: Sequence[tuple[int, float]]) -> Markup:
+    steps, values = zip(*losses, strict=True)
+    figure, axes = plot(6.4, 3.2)
+    axes.plot(steps, values, color=ACCENT)
+    if min(values) > 0:
+        axes.set_yscale("log")
+    axes.set_xlabel("evaluations")
+    axes.set_ylabel("loss")
+    rows = table(("Evaluations", "Loss"), [(step, f"{value:.5g}") for step, value in losses])
+    drawn = chart(figure, f"The loss falls from {values[0]:.4g} to {values[-1]:.4g}.", rows)
+    about = "A jump upwards is where the painting is carried over to its full size."
+    return Markup("").join([drawn, paragraph(about, quiet=True)])
+
+
+def _picture(pixels: Pixels, size: int, alt: str) -> Markup:
+    image = Image.fromarray(pixels)
+    image.thumbnail((size, size))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return sheet(buffer.getvalue(), alt)
