@@ -24,6 +24,7 @@ from headstart.fitting.arranging import arrange
 from headstart.fitting.evaluating import answers
 from headstart.fitting.gathering import gather, open_labelled, open_labelled_any
 from headstart.fitting.judging import AnyEvaluation, judge, judge_folds
+from headstart.fitting.reasons import reasons
 from headstart.fitting.reporting import Report, figures
 from headstart.fitting.spine import fit
 from headstart.fitting.targets import labelled
@@ -237,7 +238,7 @@ def ensemble(
     model.record_golden(_golden_sources(dataset, basis, calibration.answers(logits)))
     names = [f"{number}: {_name(each)}" for number, each in enumerate(models, 1)]
     committee = Committee.of(names, each, evaluations, basis.split)
-    model.report = _report(models, dataset, evaluations, committee)
+    model.report = _report(model, models, dataset, evaluations, committee)
     say(model.report.headline)
     say(committee.words)
     return model
@@ -364,6 +365,7 @@ def _golden_sources(dataset: Dataset, basis: Unseen, said: NDArray[np.float64]) 
 
 
 def _report(
+    model: Model,
     models: Sequence[Model],
     dataset: Dataset,
     evaluations: Mapping[str, AnyEvaluation],
@@ -371,6 +373,7 @@ def _report(
 ) -> Report:
     plan = f"{len(models)} models were fitted on the same data; the answer is the mean of what they say."
     facts = [(f"Member {number}", _name(model)) for number, model in enumerate(models, 1)]
+    why = reasons(model, dataset, next(iter(evaluations.values())).losses)
     own = models[0].report
     if isinstance(own, Report):
         content = replace(
@@ -381,6 +384,7 @@ def _report(
             commands="\n".join(own.content.commands.splitlines()[1:]),  # without how to fit the first
             trials=(),
             committee=committee,
+            reasons=why,
         )
         return Report(content, own.rows)
     content = ReportInput(
@@ -391,5 +395,6 @@ def _report(
         plan=plan,
         left_out=dataset.problems,
         committee=committee,
+        reasons=why,
     )
     return Report(content)

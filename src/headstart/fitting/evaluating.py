@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from headstart.evaluation.label_errors import LabelIssue, find_label_issues
 from headstart.evaluation.sections import ReportInput
 from headstart.fitting.gathering import open_labelled_any
 from headstart.fitting.judging import judge
+from headstart.fitting.reasons import reasons
+from headstart.fitting.recalling import near, recall
 from headstart.fitting.reporting import SEEN_DIGITS, Report, glimpses
 from headstart.fitting.targets import labelled
 from headstart.modalities import modality
@@ -162,17 +165,19 @@ def evaluate_model(
         OptionError: Unknown split.
     """
     require(("sklearn", "scipy", "matplotlib"), "train", "evaluating")
-    found = answers(model, source, split=split, say=say, store=store)
+    with nullcontext(store) if store is not None else closing(FeatureStore()) as kept:
+        found = answers(model, source, split=split, say=say, store=kept)
+        learned = recall(model, kept, found.dataset)
     names = [item.name for item in found.dataset]
     groups = [item.group for item in found.dataset]
     evaluation = judge(
         model.labels, found.known, found.logits, model.calibration, names=names, groups=groups, seed=seed
     )
     name = _what(found)
-    learned = int(found.seen.sum())
+    known = int(found.seen.sum())
     notes = []
-    if learned:
-        many = f"{learned:,} of these {len(found.y):,} items"
+    if known:
+        many = f"{known:,} of these {len(found.y):,} items"
         sentence = f"The model was fitted on {many}: the figures are too optimistic."
         say(sentence)
         notes = [sentence, "An honest estimate is in the report of the fit, or needs items it has not seen."]
@@ -180,6 +185,8 @@ def evaluate_model(
     if isinstance(evaluation, Evaluation):
         issues = find_label_issues(model.labels, found.y, found.probabilities, names=names)
     number = found.dataset.counts()
+    vectors = found.known.features.pool(np.asarray(found.known.features.X, np.float32))
+    alike = near(learned, found.dataset, vectors, evaluation.losses)
     content = ReportInput(
         title=found.dataset.root.name if found.dataset.root else "Evaluation",
         evaluations={name: evaluation},
@@ -193,7 +200,8 @@ def evaluate_model(
         data_notes=notes,
         left_out=found.dataset.problems,
         label_issues=issues,
-        glimpse=glimpses(found.dataset),
+        glimpse=glimpses(found.dataset, None if learned is None else learned.dataset),
+        reasons=reasons(model, found.dataset, evaluation.losses, alike),
     )
     return Report(content, tuple({"path": x.name, "label": in_words(x.answer)} for x in found.dataset))
 

@@ -43,19 +43,19 @@ class Learned:
     """Items that a model learned from, to look for neighbours among.
 
     Args:
-        names: The items.
-        labels: What each is, in words.
+        dataset: The items.
         vectors: The features of each, of unit length, float32 [n, d].
 
     Example:
-        >>> known = Learned(["a", "b"], ["cat", "dog"], np.eye(2, dtype=np.float32))
+        >>> from headstart.data.items import Item
+        >>> items = Item("a", np.zeros(1), "cat"), Item("b", np.zeros(1), "dog")
+        >>> known = Learned(Dataset(items, "image"), np.eye(2, dtype=np.float32))
         >>> mistake = Loss("c", "cat", "dog", confidence=0.9, true_probability=0.1, loss=2.3)
         >>> [near.name for near in known.near(mistake, np.array([1, 0.5], np.float32))]
         ['b', 'a']
     """
 
-    names: Sequence[str]
-    labels: Sequence[str]
+    dataset: Dataset
     vectors: NDArray[np.float32]
 
     def near(
@@ -69,10 +69,10 @@ class Learned:
             vector: The item's features, float32 [d].
             allowed: Which items had been learned from at that time, bool [n]. Defaults to None: all.
         """
-        allowed = np.ones(len(self.names), np.bool_) if allowed is None else allowed
+        allowed = np.ones(len(self.dataset), np.bool_) if allowed is None else allowed
         if not isinstance(mistake, Loss):
             return self._nearest(vector, allowed, _NEAR + 1)
-        labels = np.array(self.labels)
+        labels = np.array([in_words(item.answer) for item in self.dataset])
         found = self._nearest(vector, allowed & (labels == mistake.answer), _NEAR)
         if mistake.true == mistake.answer:
             return found
@@ -83,8 +83,10 @@ class Learned:
     ) -> tuple[Neighbour, ...]:
         cosines = np.where(allowed, self.vectors @ unit(vector[None])[0], -np.inf)
         nearest = np.argsort(-cosines, kind="stable")[: min(count, int(allowed.sum()))]
+        items = [self.dataset.items[n] for n in nearest]
         return tuple(
-            Neighbour(self.names[n], self.labels[n], round(float(cosines[n]), 4)) for n in nearest.tolist()
+            Neighbour(item.name, in_words(item.answer), round(float(cosines[n]), 4))
+            for n, item in zip(nearest, items, strict=True)
         )
 
 
@@ -102,10 +104,7 @@ def neighbours(made: Candidate) -> list[tuple[Neighbour, ...]]:
         return [() for _ in mistakes]
     learned = arrangement.train if split == "validation" or made.tuned is not None else arrangement.refit
     vectors = features.pool(np.asarray(features.X, np.float32))
-    items = [dataset.items[n] for n in learned]
-    known = Learned(
-        [item.name for item in items], [in_words(item.answer) for item in items], unit(vectors[learned])
-    )
+    known = Learned(dataset.take(learned.tolist()), unit(vectors[learned]))
     position = {item.name: n for n, item in enumerate(dataset)}
     folds = np.full(len(dataset), -1)
     if split == "cross-validation":  # each item was answered by what had learned from the other folds
@@ -122,7 +121,7 @@ def reasons(
     model: Model,
     dataset: Dataset,
     mistakes: Sequence[Mistake],
-    near: Sequence[tuple[Neighbour, ...]],
+    near: Sequence[tuple[Neighbour, ...]] = (),
     seconds: float = _SECONDS,
 ) -> Callable[[], Sequence[Reason]]:
     """Return what finds the reasons of the worst errors, once, when it is first asked.
@@ -131,7 +130,7 @@ def reasons(
         model: The model, which is asked what counted.
         dataset: Has the items.
         mistakes: The worst first.
-        near: What had been learned from that is like each of the first of them.
+        near: What had been learned from that is like each of the first of them. Defaults to (): not known.
         seconds: How long explanations are looked for, float. Defaults to 3.
     """
     sources = {item.name: item.source for item in dataset}
@@ -140,8 +139,8 @@ def reasons(
     def find() -> Sequence[Reason]:
         until = time.monotonic() + seconds
         found = []
-        for mistake, its in zip(mistakes[: len(near)], near, strict=True):
-            reason = Reason(its)
+        for number, mistake in enumerate(mistakes[:MOST]):
+            reason = Reason(near[number] if near else ())
             if time.monotonic() < until and mistake.name in sources:
                 reason = _explained(reason, model, sources[mistake.name], mistake)
             found.append(reason)

@@ -283,10 +283,16 @@ def _map_labels(answers: Sequence[Answer | None]) -> list[str]:
     ]
 
 
-def glimpses(dataset: Dataset) -> Callable[[str], Glimpse | None]:
-    """Return a function from an item's name to what shows it in a page, or None when it cannot be read."""
+def glimpses(dataset: Dataset, others: Dataset | None = None) -> Callable[[str], Glimpse | None]:
+    """Return a function from an item's name to what shows it in a page, or None when it cannot be read.
+
+    Args:
+        dataset: The items.
+        others: Further items of the same kind; of two with one name the first data set's is shown. Defaults
+            to None.
+    """
     reader = modality(dataset.modality)
-    sources = {item.name: item.source for item in dataset}
+    sources = {item.name: item.source for each in (others, dataset) if each is not None for item in each}
 
     def glimpse(name: str) -> Glimpse | None:
         try:
