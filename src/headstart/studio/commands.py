@@ -7,7 +7,6 @@ new one joins by `register`, and nothing else has to know of it.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from headstart.errors import OptionError
 Value = str | int | float | bool
 Progress = Callable[[float, str], None]
 """Where a command tells how far it is: the share that is done, 0 to 1, and what it does now."""
-_PREVIEW = 2.0
-"""Seconds between two previews."""
 Run = Callable[[Mapping[str, Sequence[Path]], Mapping[str, Any], Path, Progress], None]
 
 
@@ -187,83 +184,12 @@ def weighted(given: str | None) -> dict[str, float] | None:
     """
     if not given:
         return None
+    fix = "such as block1_conv1=1,block4_conv1=0.5"
     try:
         pairs = [part.strip().partition("=") for part in given.split(",")]
-        return {name: float(weight) if equals else 1.0 for name, equals, weight in pairs}
+        found = {name: float(weight) if equals else 1.0 for name, equals, weight in pairs}
     except ValueError as error:
-        fix = "such as block1_conv1=1,block4_conv1=0.5"
         raise OptionError("layers with their weights", repr(given), fix) from error
-
-
-def _summarize(
-    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
-) -> None:
-    from headstart.artefact.loading import load
-    from headstart.errors import DecodeError
-    from headstart.files import write_json, write_text
-    from headstart.studio.summary import Summarizer, summaries_page
-
-    progress(0.0, "opening the model")
-    summarizer = Summarizer(load(inputs["model"][0]))
-    found, unread = [], []
-    for number, file in enumerate(inputs["texts"]):
-        progress(number / len(inputs["texts"]), f"reading {file.name}")
-        try:
-            found.append(summarizer.summarize(file, options["sentences"], name=file.name))
-        except DecodeError as error:
-            unread.append({"input": file.name, "error": str(error)})
-    if not found:
-        raise DecodeError("texts that can be read", unread[0]["error"], "send others")
-    write_text(out / "summary.html", summaries_page(found))
-    write_json(out / "summary.json", [*(summary.to_json() for summary in found), *unread])
-
-
-SUMMARIZE = register(
-    Command(
-        "summarize",
-        "Summarise",
-        "Picks the sentences that a model's answer comes from, and marks every other by what it brings.",
-        (Input("model", "Model", "model", ("text",)), Input("texts", "Texts", "files", ("text",), most=50)),
-        (Option("sentences", "Sentences to pick", 3, least=1, most=20),),
-        _summarize,
-    )
-)
-
-
-def _dream(
-    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
-) -> None:
-    from headstart.images.saving import save_picture
-    from headstart.studio.dream import Dreamt
-    from headstart.studio.dreaming import dream_file
-
-    shown = -math.inf
-
-    def see(dreamt: Dreamt) -> None:
-        nonlocal shown
-        progress(dreamt.share, f"step {dreamt.step} of {dreamt.steps}")
-        if time.monotonic() - shown > _PREVIEW:
-            save_picture(out / "preview.jpg", dreamt.picture)
-            shown = time.monotonic()
-
-    progress(0.0, "opening the network")
-    settings = {**options, "layers": weighted(options["layers"])}
-    dream_file(inputs["picture"][0], out / "dream.jpg", see=see, **settings)
-    (out / "preview.jpg").unlink(missing_ok=True)
-
-
-DREAM = register(
-    Command(
-        "dream",
-        "Dream",
-        "Changes a picture until a network sees more and more of what it began to see in it (DeepDream).",
-        (Input("picture", "Picture", "files", ("image",)),),
-        (
-            Option("layers", "Layers of VGG16", "block4_conv3,block5_conv1", most=200),
-            Option("octaves", "Sizes, from small to whole", 4, least=1, most=8),
-            Option("steps", "Steps in each size", 20, least=1, most=100),
-            Option("size", "Longest side, in pixels", 800, least=64, most=2000),
-        ),
-        _dream,
-    )
-)
+    if "" in found:
+        raise OptionError("layers with their weights", repr(given), fix)
+    return found

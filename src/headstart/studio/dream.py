@@ -55,14 +55,14 @@ class DreamOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.octaves <= 20 and 1 < self.scale <= 4 and self.steps >= 1 and self.rate > 0):
+        if not (1 <= self.octaves <= 20 and 1 < self.scale <= 4 and self.steps >= 1 and 0 < self.rate <= 255):
             received = f"{self.octaves}, {self.scale}, {self.steps}, {self.rate}"
-            wanted = "1 to 20 octaves, a scale above 1 and up to 4, steps from 1 on, and a rate above 0"
+            wanted = "1 to 20 octaves, a scale above 1 and up to 4, steps from 1 on, a rate up to 255"
             raise OptionError(wanted, received, "use --octaves 4 --scale 1.4 --steps 20 --rate 1.5")
         if self.size < 0 or self.tile < 64:
             received = f"{self.size} and {self.tile}"
             raise OptionError("a size from 0 on and tiles from 64 pixels on", received, "use --tile 512")
-        if not self.layers or not any(self.layers.values()):
+        if not any(self.layers.values()) or not all(map(math.isfinite, self.layers.values())):
             raise OptionError("a layer that counts", str(dict(self.layers)), "such as block4_conv3=1")
 
 
