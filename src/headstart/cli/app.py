@@ -35,6 +35,7 @@ from headstart.cli import (
     recipe,
     search,
     serve,
+    style_train,
     stylize,
     summarize,
     tune,
@@ -83,6 +84,7 @@ for command in (
     dream,
     filters,
     stylize,
+    style_train,
     summarize,
     export,
     distill,
@@ -94,7 +96,7 @@ for command in (
     doctor,
     worker,
 ):
-    app.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLE)(command.run)
+    app.command(command.__name__.rsplit(".", 1)[1].replace("_", "-"), epilog=command.EXAMPLE)(command.run)
 app.add_typer(serve.app, name="serve")
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(backbones.app, name="backbones")

@@ -1,11 +1,11 @@
-"""Style transfer in one pass: a trained painter, kept in a folder, applied through OpenVINO without torch."""
+"""Style transfer in one pass: a network that paints, applied through OpenVINO without torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,37 +18,28 @@ from headstart.files import digest_file
 Pixels = NDArray[np.uint8]
 SCHEMA = 1
 CARD, NETWORK, WEIGHTS = "style.json", "network.xml", "weights.safetensors"
-STRIDE = 4
-"""Sides of what the network sees are multiples of this; `headstart.networks.painter` says why."""
 PAINTED = "painted"
+"""Name of the network's answer."""
+_STRIDE = 4
+"""Sides of what the networks see are multiples of this: they halve them twice."""
 _FIX = "name a folder that `headstart style-train` wrote"
 
 
-class Brush(Protocol):
-    """What paints pictures, one after the other."""
-
-    def stream(self, frames: Iterable[Pixels]) -> Iterator[Pixels]:
-        """Yield the painting of each picture, uint8 [h, w, 3], in order and of the same size."""
-        ...
-
-
-class FastStyle:
-    """A painter for one style, as `headstart style-train` left it.
+class Brush:
+    """What paints pictures, one after the other.
 
     Args:
-        folder: Where it is.
+        model: An openvino.Model from uint8 [n, h, w, 3] to "painted", uint8 of the same shape; h and w are
+            free multiples of 4.
         precision: "bf16" or "fp32". Defaults to None: bf16 where the CPU computes in it.
-
-    Raises:
-        ArtefactError: The folder holds no such painter, or it is damaged or of a later version.
+        threads: Pictures painted at a time, int. Defaults to None: one for each core.
     """
 
-    def __init__(self, folder: Path, precision: Precision | None = None) -> None:
-        self.card = read_card(folder)
-        self._engine = OpenVinoEngine(read_ir(folder / NETWORK), precision)
+    def __init__(self, model: Any, precision: Precision | None = None, threads: int | None = None) -> None:
+        self._engine = OpenVinoEngine(model, precision, threads)
 
     def stream(self, frames: Iterable[Pixels]) -> Iterator[Pixels]:
-        """Yield the painting of each picture, in order; two are painted at a time.
+        """Yield the painting of each picture, in order; a few are painted at a time.
 
         Args:
             frames: Pictures of any size, uint8 [h, w, 3].
@@ -62,19 +53,34 @@ class FastStyle:
 
     def paint(self, picture: Pixels) -> Pixels:
         """Return the painting of one picture, uint8 [h, w, 3]."""
-        return next(self.stream([picture]))
+        [painted] = self.stream([picture])
+        return painted
+
+
+def open_style(folder: Path, precision: Precision | None = None, threads: int | None = None) -> Brush:
+    """Open a style as `headstart style-train` left it.
+
+    Args:
+        folder: Where it is.
+        precision, threads: As of `Brush`.
+
+    Raises:
+        ArtefactError: The folder holds no trained style, or it is damaged or of a later version.
+    """
+    read_card(folder)
+    return Brush(read_ir(folder / NETWORK), precision, threads)
 
 
 def is_style(folder: Path) -> bool:
-    """Return whether a folder looks like a trained painter."""
+    """Return whether a folder looks like a trained style."""
     return (folder / CARD).is_file()
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Return what is known about a painter, after checking that its files are whole.
+    """Return what is known about a trained style, after checking that its files are whole.
 
     Raises:
-        ArtefactError: The folder holds no painter, or it is damaged or of a later version.
+        ArtefactError: The folder holds no trained style, or it is damaged or of a later version.
     """
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -95,7 +101,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 def _whole(picture: Pixels) -> Pixels:
     """Return the picture with its last lines repeated up to the next multiple of the stride."""
-    rest = [-side % STRIDE for side in picture.shape[:2]]
+    rest = [-side % _STRIDE for side in picture.shape[:2]]
     if not any(rest):
         return np.ascontiguousarray(picture)
     return np.pad(picture, ((0, rest[0]), (0, rest[1]), (0, 0)), mode="edge")

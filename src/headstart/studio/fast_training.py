@@ -46,15 +46,16 @@ class TrainOptions:
     Args:
         size: Side of the crops that it learns from, int, in pixels. Defaults to 256.
         style_size: Longer side at which the style is looked at, int: the larger, the smaller the strokes
-            that are learned. Defaults to 512.
-        batch: Photographs in a step, int. Defaults to 4.
+            that are learned. Defaults to 448.
+        batch: Photographs in a step, int. Defaults to 2: more steps in the same time.
         steps: The most steps, int; the time may end first. Defaults to 40000.
-        rate: Learning rate of Adam, float. Defaults to 0.001.
-        content_weight: How much the content counts, float.
-        style_weight: How much the style does, float.
-        smooth: Weight of the total variation, float.
-        content_layer: Layer at which content is compared, str.
-        style_layers: Layers whose Gram matrices are the style, with a weight each.
+        rate: Learning rate of Adam, float. Defaults to 0.002.
+        content_weight: How much the content counts, float. Defaults to 1.
+        style_weight: How much the style does, float. Defaults to 20.
+        smooth: Weight of the total variation, float. Defaults to 0.00001.
+        content_layer: Layer at which content is compared, str. Defaults to "block3_conv1".
+        style_layers: Layers whose Gram matrices are the style, with a share each. Defaults to four, a
+            quarter each.
         width: Channels of the painter's first layer, int. Defaults to 16.
         blocks: Its residual blocks, int. Defaults to 5.
         seed: int. Defaults to 0.
@@ -64,13 +65,13 @@ class TrainOptions:
     """
 
     size: int = 256
-    style_size: int = 512
-    batch: int = 4
+    style_size: int = 448
+    batch: int = 2
     steps: int = 40_000
-    rate: float = 1e-3
+    rate: float = 2e-3
     content_weight: float = 1.0
-    style_weight: float = 1.0
-    smooth: float = 1e-3
+    style_weight: float = 20.0
+    smooth: float = 1e-5
     content_layer: str = "block3_conv1"
     style_layers: dict[str, float] = field(
         default_factory=lambda: {
