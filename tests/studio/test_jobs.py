@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from headstart.errors import OptionError, StorageError
 from headstart.studio import jobs as jobs_module
-from headstart.studio.commands import SUMMARIZE, Command, Input, Option, Progress, command, commands, register
+from headstart.studio.commands import Command, Input, Option, Progress, command, commands, register
 from headstart.studio.jobs import Job, JobStore
+from headstart.studio.making import SUMMARIZE
 from headstart.studio.worker import perform, work
 
 

@@ -14,9 +14,11 @@ from vgg_like import vgg_like
 from headstart import backbones
 from headstart.errors import DecodeError, OptionError
 from headstart.images.decode import decode
-from headstart.studio import kept, painting
+from headstart.studio import kept, making, painting
+from headstart.studio.jobs import JobStore
+from headstart.studio.making import STYLIZE
 from headstart.studio.painting import paint_file
-from headstart.studio.style import Seen
+from headstart.studio.style import Seen, StyleOptions
 
 OPTIONS: dict[str, Any] = {
     "size": 48, "steps": 60, "style_weight": 1e4, "content_weight": 1.0,
@@ -153,3 +155,44 @@ def test_what_cannot_be_painted(pictures: tuple[Path, Path], tmp_path: Path) -> 
     with pytest.raises(OptionError, match="block1_conv1"):
         paint_file(content, [style], tmp_path / "out.png", **{**OPTIONS, "content_layer": "block9"})
     assert not (tmp_path / "out.png").exists()
+
+
+def test_the_studio_paints_with_previews(
+    pictures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "_PREVIEW", 0.0)
+    monkeypatch.setattr(StyleOptions, "__init__", _toy_options(StyleOptions.__init__))
+    content, style = pictures
+    store = JobStore(tmp_path / "state")
+    files = {
+        "picture": [("photo.png", content.read_bytes())],
+        "styles": [("a.jpg", style.read_bytes()), ("b.jpg", style.read_bytes())],
+    }
+    store.submit(STYLIZE, {}, files, STYLIZE.read({"steps": "40", "size": "64"}), "ada")
+    job = store.claim()
+    assert job is not None
+    told: list[tuple[float, str]] = []
+    STYLIZE.run(
+        {name: [Path(path) for path in paths] for name, paths in job.inputs.items()},
+        job.options,
+        job.out,
+        lambda share, step: told.append((share, step)),
+    )
+    store.finish(job.id)
+    assert [path.name for path in store.get(job.id).results()] == [
+        "painted.html",
+        "painted.jpg",
+        "painted.json",
+    ]
+    assert "step 20 of 40" in told[1][1]
+    assert told[-1][0] <= 1
+
+
+def _toy_options(init: Any) -> Any:
+    """Let the options name the layers that the small network has."""
+
+    def made(self: StyleOptions, **options: Any) -> None:
+        layers = {"content_layer": "block1_conv1", "style_layers": {"block1_conv1": 1.0}}
+        init(self, **{**layers, **options})
+
+    return made

@@ -17,6 +17,7 @@ from pathlib import Path
 from headstart.errors import HeadstartError
 from headstart.process import tune_process
 from headstart.progress import Say, quiet
+from headstart.studio import making  # noqa: F401 (registers its commands)
 from headstart.studio.commands import command
 from headstart.studio.jobs import Job, JobStore
 
