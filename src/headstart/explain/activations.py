@@ -127,7 +127,7 @@ def contact_sheet(
     sheet.paste(_tile(Image.fromarray(seen)), (_GAP, _GAP))
     some = f"{len(shown):,} of {len(maps):,}" if len(shown) < len(maps) else f"all {len(maps):,}"
     first = "strongest first" if strongest else "by number"
-    lines = [f"{some} channels, {first}", f"{maps.shape[2]} × {maps.shape[1]} places each"]
+    lines = [f"{some} channels, {first}", f"{maps.shape[2]} by {maps.shape[1]} places each"]
     lines += ["Dark: the channel's smallest value, bright: its largest, which is on the right"]
     draw.text((_GAP + step + 6, 26), title, "black", large)
     for number, line in enumerate(lines):
@@ -138,9 +138,13 @@ def contact_sheet(
         low, high = float(maps[channel].min()), float(maps[channel].max())
         coloured = viridis((maps[channel] - low) / max(high - low, 1e-12), bytes=True)[..., :3]
         draw.text((left, top), f"{channel}", "black", small)
-        draw.text((left + _TILE, top), f"{high:.3g}", "#666666", small, anchor="ra")
+        draw.text((left + _TILE, top), _short(high), "#666666", small, anchor="ra")
         sheet.paste(_tile(Image.fromarray(coloured)), (left, top + _LINE - 2))
     return np.asarray(sheet)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _tile(image: Image.Image) -> Image.Image:

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from headstart.errors import OptionError
-from headstart.explain.overlay import Floats, spread
+from headstart.explain.overlay import Floats, blur, spread
 from headstart.images.decode import Pixels
 
 Answer = Callable[[Pixels], NDArray[np.floating]]
 """From pictures as the network gets them, uint8 [n, h, w, 3], to the probability of the label, float [n]."""
 
 _STEPS = 20
-_BLUR = 20
-"""The picture's side is so many times the blur's radius: 11 pixels of 224, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +90,7 @@ def insertion(answer: Answer, pixels: Pixels, evidence: NDArray[np.floating], st
         >>> float(insertion(left_is_white, half, np.array([[1.0, 0.0]]), 2).answers[-1])
         1.0
     """
-    blur = ImageFilter.GaussianBlur(max(pixels.shape[:2]) / _BLUR)
-    return _curve(answer, np.asarray(Image.fromarray(pixels).filter(blur)), pixels, evidence, steps)
+    return _curve(answer, blur(pixels), pixels, evidence, steps)
 
 
 def _curve(answer: Answer, start: Pixels, end: Pixels, evidence: NDArray[np.floating], steps: int) -> Curve:

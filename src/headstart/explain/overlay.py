@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from headstart.images.decode import Pixels
 
@@ -61,6 +61,14 @@ def overlay(pixels: Pixels, evidence: NDArray[np.floating], box: Box | None = No
     mixed = (1 - alpha) * (0.5 * inside + 0.5 * grey) + alpha * colour
     found[top:bottom, left:right] = mixed.round().clip(0, 255).astype(np.uint8)
     return found
+
+
+def blur(pixels: Pixels) -> Pixels:
+    """Return a picture of which only the coarse colours are left, uint8 [h, w, 3].
+
+    Its radius is a twentieth of the longer side: 11 pixels of 224, as in Petsiuk, Das and Saenko, BMVC 2018.
+    """
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(max(pixels.shape[:2]) / 20)))
 
 
 def peak(evidence: NDArray[np.floating], share: float = 0.5) -> tuple[slice, slice] | None:

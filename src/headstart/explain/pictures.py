@@ -35,7 +35,7 @@ _IN_WORDS = {
     "place": "class-activation map (CAM, here the same as HiResCAM): what each place brings to the answer",
     "hirescam": "HiResCAM: the activations of each place, times the gradient of the answer",
     "gradcam": "Grad-CAM: the activations of each place, weighed by the mean gradient of the answer",
-    "gradients": "integrated gradients, from a picture of the mean colour to the picture",
+    "gradients": "integrated gradients, from the blurred picture to the picture",
     "occlusion": "occlusion: how much less sure the answer is with parts covered by the mean colour",
 }
 
