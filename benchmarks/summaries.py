@@ -35,7 +35,7 @@ from headstart.artefact.rebuilding import torch_network  # noqa: E402
 from headstart.backbones.backbone import Backbone  # noqa: E402
 from headstart.backbones.card import Tokens  # noqa: E402
 from headstart.fitting import fit  # noqa: E402
-from headstart.studio.saliency import sentence_of_character  # noqa: E402
+from headstart.explain.saliency import part_of_character  # noqa: E402
 from headstart.studio.summary import Summarizer, Summary  # noqa: E402
 from headstart.text.decode import decode  # noqa: E402
 from headstart.text.sentences import sentences  # noqa: E402
@@ -130,7 +130,7 @@ def gradient_norms(model: Model, text: str, summary: Summary) -> NDArray[np.floa
         found = torch.autograd.grad(answer, embedded)[0][0].norm(dim=1).numpy()
         norms[: len(found)] = found[: len(norms)]
         return norms
-    network, sentence = _network(member), sentence_of_character(text, summary.sentences)
+    network, sentence = _network(member), part_of_character(text, summary.sentences)
     weight = torch.from_numpy(member.head.layers[0][0][:, best].copy())
     slopes = np.zeros((len(norms), network.card.features))
     for ids, begins in zip(rows(text, spec), starts(text, spec), strict=True):

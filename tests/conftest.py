@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.artefact.members import Member
 from headstart.files import atomic_folder, cache_dir
 from toy_sounds import write_sounds
 from toy_texts import ToyText, known, make_toy_text, write_texts
@@ -154,3 +155,11 @@ def noises(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("noises")
     return hs.fit(write_sounds(folder / "sounds")).save(folder / "noises.headstart")
+
+
+@pytest.fixture(scope="session")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> Member:
+    """A document CNN that was trained on 160 texts."""
+    from written_models import cnn_member
+
+    return cnn_member(tmp_path_factory.mktemp("cnn"))

@@ -1,4 +1,4 @@
-"""What tests of the studio share: one thread, and a document CNN that is trained once."""
+"""What tests of the studio share: one thread."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from written_models import cnn_member
-
-from headstart.artefact.members import Member
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,9 +15,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def cnn(tmp_path_factory: pytest.TempPathFactory) -> Member:
-    """A document CNN."""
-    return cnn_member(tmp_path_factory.mktemp("cnn"))

@@ -19,7 +19,7 @@ from headstart.explain.overlay import Box, Floats, overlay, peak, spread
 from headstart.files import write_text
 from headstart.images.decode import Pixels
 from headstart.images.saving import check_picture_name, save_picture
-from headstart.pages import FOR_AND_AGAINST, Markup, Page, facts, fragment, paragraph, sheet
+from headstart.pages import FOR_AND_AGAINST, Markup, Page, facts, fragment, paragraph, sheet, short
 
 _FINE = 56
 """Cells in each direction in which the top region of a picture is looked for."""
@@ -29,6 +29,29 @@ _DARKEST = 48
 """Per cent of colour behind the part that brings most: what is written on it stays readable."""
 _LEAST = 0.04
 """Of the largest weight: what brings less is not marked."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What an answer becomes without what counts most for it: whether the explanation is to be believed.
+
+    Args:
+        what: What was left out, in words, str.
+        confidence: The probability of the label without it, or the number, float.
+        fall: By how much the answer fell, float, in the unit of the evidence: log-odds, or the number's.
+    """
+
+    what: str
+    confidence: float
+    fall: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {
+            "left_out": self.what,
+            "confidence": round(self.confidence, 6),
+            "fall": round(self.fall, 6),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +257,10 @@ class TextExplanation(Explanation):
     """Which parts of a text counted.
 
     Args:
-        parts: (text, weight) of each part in order, tokens or sentences: above 0 it speaks for the label.
+        parts: (text, weight) of each word in order, blanks included, so that joined they are the text: above
+            0 it speaks for the label.
+        sentences: (text, weight) of each sentence: what its words brought together. Defaults to none.
+        check: What the answer is without the part that counts most. Defaults to None: nothing was left out.
 
     Example:
         >>> found = TextExplanation("a.txt", "good", 0.9, "made up", True, (("Great", 1.0), (" film", 0.0)))
@@ -243,41 +269,44 @@ class TextExplanation(Explanation):
     """
 
     parts: tuple[tuple[str, float], ...]
+    sentences: tuple[tuple[str, float], ...] = ()
+    check: LeftOut | None = None
 
     picture_ending = ".html"
 
     @property
     def top(self) -> str:
         """The part that counts most and its share, in words."""
-        found = self._details()["top"]
+        found = _top(self.parts)
         if found is None:
             return "nothing speaks for it"
         return f"{found['share']:.0%} of what speaks for it is “{found['text']}”"
 
     def _details(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            "parts": [{"text": text, "weight": round(float(weight), 6)} for text, weight in self.parts]
+        return {
+            "top": _top(self.parts),
+            "parts": _rounded(self.parts),
+            "top_sentence": _top(self.sentences),
+            "sentences": _rounded(self.sentences),
+            "check": None if self.check is None else self.check.to_json(),
         }
-        total = sum(max(weight, 0.0) for _, weight in self.parts)
-        if total > 0:
-            text, weight = max(self.parts, key=lambda part: part[1])
-            share = round(weight / total, 4)
-            return {"top": {"text": text.strip(), "weight": round(float(weight), 6), "share": share}, **found}
-        return {"top": None, **found}
 
     def marked(self) -> Markup:
-        """Return the text alone, its parts coloured by what they brought."""
-        most = max((abs(weight) for _, weight in self.parts), default=0.0)
-        spans = (_span(text, weight, most) for text, weight in self.parts)
-        return fragment('<p class="marked" dir="auto">{}</p>', Markup("").join(spans))
+        """Return the text alone, its words coloured by what they brought."""
+        return _marked(self.parts, "")
 
     def markup(self) -> Markup:
-        """Return the text, its parts coloured by what they brought, with what it says in words."""
-        return (
-            self.marked()
-            + facts([("Answer", self.headline), ("Most", self.top), ("How", self.method)])
-            + paragraph(FOR_AND_AGAINST, quiet=True)
-        )
+        """Return the text, its words and sentences coloured by what they brought, and what it says."""
+        told = [("Answer", self.headline), ("Most", self.top), *_checked(self), ("How", self.method)]
+        shown = self.marked()
+        if len(self.sentences) > 1:
+            shown = (
+                paragraph(fragment("<b>Sentence by sentence</b>"))
+                + _marked(self.sentences, " ")
+                + paragraph(fragment("<b>Word by word</b>"))
+                + shown
+            )
+        return shown + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,71 +316,84 @@ class SoundExplanation(Explanation):
     Args:
         spectrogram: What the network heard, float [frames, mels], of any scale.
         evidence: What each brought, of the same shape: above 0 it speaks for the label.
-        seconds: Length of the sound, float.
-        hertz: The centre of each band, float [mels], ascending. Defaults to None: unknown.
+        seconds: Length of what is explained, float.
+        hertz: The centre of each band, float [mels], ascending. Defaults to None: unknown, or the network
+            hears the wave itself, and only the moments say something.
+        start: Where in the recording it begins, in seconds, float. Defaults to 0.
+        check: What the answer is without the moment and band that count most. Defaults to None: nothing was
+            left out.
     """
 
     spectrogram: Floats
     evidence: Floats
     seconds: float
     hertz: Floats | None = None
+    start: float = 0.0
+    check: LeftOut | None = None
 
     @cached_property
-    def _peak(self) -> tuple[slice, slice] | None:
+    def peak(self) -> tuple[slice, slice] | None:
+        """The frames and bands of the strongest evidence; None where nothing speaks for the label."""
         return peak(self.evidence)
 
     def moment(self) -> tuple[float, float]:
-        """Return when the strongest evidence is: from and to, in seconds."""
-        if self._peak is None:
-            return 0.0, self.seconds
+        """Return when the strongest evidence is: from and to, in seconds of the recording."""
+        if self.peak is None:
+            return self.start, self.start + self.seconds
         each = self.seconds / len(self.evidence)
-        return self._peak[0].start * each, self._peak[0].stop * each
+        return self.start + self.peak[0].start * each, self.start + self.peak[0].stop * each
 
     def band(self) -> tuple[float, float] | None:
         """Return where the strongest evidence is in pitch: from and to, in Hz; None where that is unknown."""
-        if self.hertz is None or self._peak is None:
+        if self.hertz is None or self.peak is None:
             return None
-        return float(self.hertz[self._peak[1].start]), float(self.hertz[self._peak[1].stop - 1])
+        return float(self.hertz[self.peak[1].start]), float(self.hertz[self.peak[1].stop - 1])
 
     @property
     def share(self) -> float:
         """The share of the evidence for the label that lies in that moment and band, float from 0 to 1."""
-        if self._peak is None:
+        if self.peak is None:
             return 0.0
         positive = np.maximum(self.evidence, 0)
-        return float(positive[self._peak].sum() / positive.sum())
+        return float(positive[self.peak].sum() / positive.sum())
+
+    @property
+    def place(self) -> str:
+        """The top moment and band, in words."""
+        start, end = self.moment()
+        band = self.band()
+        return f"{start:.2f} to {end:.2f} s" + (
+            "" if band is None else f", {band[0]:,.0f} to {band[1]:,.0f} Hz"
+        )
 
     @property
     def top(self) -> str:
         """The top moment and band and their share, in words."""
-        start, end = self.moment()
-        band = self.band()
-        pitch = "" if band is None else f", {band[0]:,.0f} to {band[1]:,.0f} Hz"
-        return f"{self.share:.0%} of what speaks for it is at {start:.2f} to {end:.2f} s{pitch}"
+        if self.peak is None:
+            return "nothing speaks for it"
+        return f"{self.share:.0%} of what speaks for it is at {self.place}"
 
     def _details(self) -> dict[str, Any]:
         band = self.band()
         return {
+            "start": round(self.start, 3),
             "seconds": round(self.seconds, 3),
             "moment": [round(edge, 3) for edge in self.moment()],
             "band": None if band is None else [round(edge, 1) for edge in band],
             "share": round(self.share, 4),
+            "check": None if self.check is None else self.check.to_json(),
         }
 
     def shown(self) -> Pixels:
-        """Return the spectrogram above, and below it what counted; low pitches are at the bottom."""
-        plain = self.spectrogram.T[::-1]
-        low, high = float(plain.min()), float(plain.max())
-        grey = (255 - 255 * (plain - low) / max(high - low, 1e-12)).astype(np.uint8)
-        width, height = min(_LONGEST, max(600, grey.shape[1])), max(160, grey.shape[0])
-        above = np.asarray(Image.fromarray(grey).resize((width, height)).convert("RGB"))
-        below = overlay(above, self.evidence.T[::-1])
-        return np.concatenate([above, np.full((8, width, 3), 255, np.uint8), below])
+        """Return the spectrogram, below it what counted, and axes in seconds and Hz."""
+        from headstart.explain.sound_picture import draw
+
+        return draw(self)
 
     def markup(self) -> Markup:
         """Return both pictures with what they say in words."""
         alt = f"The spectrogram of {self.name}, and the same, marked by what speaks for {self.label}"
-        told = [("Answer", self.headline), ("Most", self.top), ("How", self.method)]
+        told = [("Answer", self.headline), ("Most", self.top), *_checked(self), ("How", self.method)]
         return sheet(_jpeg(self.shown()), alt) + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
 
 
@@ -371,16 +413,47 @@ def explanations_page(explanations: Sequence[Explanation]) -> str:
     return page.html()
 
 
+def _top(parts: Sequence[tuple[str, float]]) -> dict[str, Any] | None:
+    """Return the part that counts most; None where nothing speaks for the label."""
+    total = sum(max(weight, 0.0) for _, weight in parts)
+    if total <= 0:
+        return None
+    text, weight = max(parts, key=lambda part: part[1])
+    return {"text": text.strip(), "weight": round(float(weight), 6), "share": round(weight / total, 4)}
+
+
+def _rounded(parts: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    return [{"text": text, "weight": round(float(weight), 6)} for text, weight in parts]
+
+
+def _checked(explanation: TextExplanation | SoundExplanation) -> list[tuple[str, str]]:
+    """Return in words what the answer is without the part that counts most."""
+    check = explanation.check
+    if check is None:
+        return []
+    number = explanation.label == "value"
+    left = f"{check.confidence:.4g}" if number else f"{explanation.label} {check.confidence:.1%}"
+    return [("Without it", f"{left} (left out: {short(check.what, 80)})")]
+
+
+def _marked(parts: Sequence[tuple[str, float]], between: str) -> Markup:
+    most = max((abs(weight) for _, weight in parts), default=0.0)
+    spans = Markup(between).join(_span(text, weight, most) for text, weight in parts)
+    return fragment('<p class="marked" dir="auto">{}</p>', spans)
+
+
 def _span(text: str, weight: float, most: float) -> Markup:
     share = weight / most if most > 0 else 0.0
     if abs(share) < _LEAST:
         return fragment("{}", text)
     return fragment(
-        '<mark{} style="--part:{:.0f}%" title="{:+.2f}">{}</mark>',
+        '{}<mark{} style="--part:{:.0f}%" title="{:+.2f}">{}</mark>{}',
+        text[: len(text) - len(text.lstrip())],
         Markup(' class="against"' if share < 0 else ""),
         _DARKEST * abs(share),
         weight,
-        text,
+        text.strip(),
+        text[len(text.rstrip()) :],
     )
 
 

@@ -199,8 +199,20 @@ class HierarchicalCNN(nn.Module):
         if self.training:  # words are left out, as a text might have said it in others
             forgotten = torch.rand(lines.shape, device=lines.device) < self.dropout / 2
             lines = lines.masked_fill(forgotten & mask, UNKNOWN)
-        vectors = self.embedding(windows(lines, max(self.widths))).flatten(2)
-        read = F.linear(vectors, *self._kernels())
+        return self.embed_vectors(self.embedding(windows(lines, max(self.widths))), mask)
+
+    def embed_vectors(self, seen: Tensor, mask: Tensor) -> Tensor:
+        """Return the embeddings of sentences from their words' vectors.
+
+        Args:
+            seen: What the widest convolution sees of them at each place, `windows` of the vectors, float
+                [sentences, words, width, size].
+            mask: Which words are there, bool [sentences, words].
+
+        Returns:
+            float [sentences, sentence_size]; zeros for lines without words.
+        """
+        read = F.linear(seen.flatten(2), *self._kernels())
         kept = self.word_pool(read.transpose(1, 2), mask)
         # Pooled before ReLU, which would leave many equal values, whose order is anybody's guess.
         return cast(Tensor, self.sentence_norm(F.relu(kept).flatten(1)) * mask.any(1, keepdim=True))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from headstart.artefact.loading import load
-from headstart.artefact.members import combined
 from headstart.artefact.model import Model
 from headstart.artefact.prediction import Prediction, predicted
 from headstart.artefact.streaming import ask
@@ -18,8 +17,9 @@ from headstart.backbones.card import Tokens, Verbatim
 from headstart.data.items import in_words
 from headstart.errors import OptionError
 from headstart.evaluation.sections import percent
+from headstart.explain.following import Followed
+from headstart.explain.saliency import explainer
 from headstart.pages import Markup, Page, Shown, fragment, paragraph
-from headstart.studio.saliency import explainer, pulls, through_head
 from headstart.text.decode import decode
 from headstart.text.mail import strip_email
 from headstart.text.sentences import sentences
@@ -131,19 +131,14 @@ class Summarizer:
         (asked,) = ask([text], model.members, model.modality, model.engine_of)
         if asked.error is not None:
             raise asked.error
-        features = [asked.features[member.network] for member in model.members]
-        logits = [m.head.logits(rows).mean(0) for m, rows in zip(model.members, features, strict=True)]
-        together = combined([each[None] for each in logits], model.target, model.combine)
-        answers = model.calibration.answers(together)[0]
         scores = np.zeros(len(found))
-        steps = zip(self._explainers, model.members, features, strict=True)
-        for pull, (explain, member, rows) in zip(
-            pulls(logits, model.target, model.combine), steps, strict=True
-        ):
-            scores += explain(whole, found, through_head(member.head, rows, pull))
+        slopes = Followed.of(model, asked.features).slopes(asked.features)
+        for explain, slope in zip(self._explainers, slopes, strict=True):
+            scores += explain(whole, found, slope)
         # A number has no other side: what lowers it says as much as what raises it.
         order = np.argsort(-(np.abs(scores) if model.target == "number" else scores), kind="stable")
         chosen = tuple(sorted(order[:n].tolist()))
+        answers = model.answer_features(asked.features)
         answer = predicted(name, answers, model.labels, model.calibration)
         return Summary(answer, tuple(found), tuple(scores.tolist()), chosen)
 

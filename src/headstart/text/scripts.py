@@ -17,6 +17,7 @@ _MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u067
 _LETTER = rf"(?:[^\W_{_SPACELESS}]|[{_MARKS}])"
 _WORD = re.compile(rf"[{_SPACELESS}]|{_LETTER}+(?:['’]{_LETTER}+)*")
 _TOKEN = re.compile(rf"{_WORD.pattern}|[^\w\s]|_")
+_PIECE = re.compile(rf"\s*(?:[{_SPACELESS}][^\w\s]*|[^\s{_SPACELESS}]+)(?:\s+\Z)?")
 _SAMPLE = 2_000
 
 _SCRIPTS = {"CJK": "Han", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
@@ -49,6 +50,35 @@ def tokens(text: str) -> list[str]:
         ['Well', ',', 'yes', '!']
     """
     return _TOKEN.findall(text)
+
+
+def begins(text: str) -> list[int]:
+    """Return where each of the `tokens` of a text begins.
+
+    Example:
+        >>> begins("Well, yes!")
+        [0, 4, 6, 9]
+    """
+    return [found.start() for found in _TOKEN.finditer(text)]
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a text into words and what is written to them; joined they are the text.
+
+    It is cut at blanks, and between the characters of scripts that have none.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The pieces, each with the blanks before it; the last one also with those behind it. A text of blanks
+        has none.
+
+    Example:
+        >>> pieces("Don't panic: 四十二!\\n")
+        ["Don't", ' panic:', ' 四', '十', '二!\\n']
+    """
+    return _PIECE.findall(text)
 
 
 def script(text: str) -> str:

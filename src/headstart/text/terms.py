@@ -145,11 +145,13 @@ class TermsNetwork:
     bias: Matrix
 
     @cached_property
-    def _word_place(self) -> dict[str, int]:
+    def word_place(self) -> dict[str, int]:
+        """The place of each run of words' weight."""
         return {term: place for place, term in enumerate(self.words)}
 
     @cached_property
-    def _character_place(self) -> dict[str, int]:
+    def character_place(self) -> dict[str, int]:
+        """The place of each run of characters' weight."""
         return {term: place for place, term in enumerate(self.characters, len(self.words))}
 
     def logits(self, texts: Iterable[str]) -> Matrix:
@@ -176,13 +178,13 @@ class TermsNetwork:
 
     def count_words(self, text: str) -> Counter[int]:
         """Return how often a text has the known runs of words, by the place of their weight."""
-        return _count(self._word_place, self.settings.word_terms(text))
+        return _count(self.word_place, self.settings.word_terms(text))
 
     def count_characters(self, text: str) -> Counter[int]:
         """Return how often a text has the known runs of characters, by the place of their weight."""
         words = Counter(self.settings.character_words(text))  # each distinct word is taken apart once
         terms = (term for word, n in words.items() for term in self.settings.character_terms(word) * n)
-        return _count(self._character_place, terms)
+        return _count(self.character_place, terms)
 
     def save(self, folder: Path) -> Path:
         """Write what answers later: terms.json and terms.safetensors.

@@ -145,12 +145,39 @@ def by_sentence(text: str, spec: Tokens, encoder: Tokenizer) -> Ids:
         encoder: The tokenizer; whatever trains a network has it before there is a file of it.
     """
     found = np.full((spec.sentences, spec.size), spec.pad, np.int32)
-    limit = spec.size * _CHARACTERS_PER_TOKEN
-    lines = [sentence[:limit] for sentence in sentences(text)[: spec.sentences]]
-    for number, line in enumerate(encoder.encode_batch(lines, add_special_tokens=False)):
+    for number, line in enumerate(encoder.encode_batch(_lines(text, spec), add_special_tokens=False)):
         ids = line.ids[: spec.size]
         found[number, : len(ids)] = ids
     return found
+
+
+def line_starts(text: str, spec: Tokens, encoder: Tokenizer) -> Ids:
+    """Return where in a text the tokens of its sentences begin: what belongs to `by_sentence`.
+
+    Args:
+        text: The text.
+        spec: How many sentences, and of how many tokens.
+        encoder: The tokenizer.
+
+    Returns:
+        int32 [sentences, size]: the place of each token's first character, −1 where there is none.
+    """
+    found = np.full((spec.sentences, spec.size), -1, np.int32)
+    solid = [place for place, char in enumerate(text) if not char.isspace()]
+    before = 0  # characters of the sentences before: blanks inside them are not those of the text
+    whole = sentences(text)
+    lines = _lines(text, spec)
+    for number, line in enumerate(encoder.encode_batch(lines, add_special_tokens=False)):
+        inside = np.cumsum([0, *(not char.isspace() for char in lines[number])])
+        places = [solid[before + inside[place]] for place, _ in line.offsets[: spec.size]]
+        found[number, : len(places)] = places
+        before += sum(not char.isspace() for char in whole[number])
+    return found
+
+
+def _lines(text: str, spec: Tokens) -> list[str]:
+    """Return the sentences that are read, each no longer than could be seen."""
+    return [sentence[: spec.size * _CHARACTERS_PER_TOKEN] for sentence in sentences(text)[: spec.sentences]]
 
 
 def _absent(what: str) -> ArtefactError:

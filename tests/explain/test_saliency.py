@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,74 +10,26 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_models import reviews, terms_member, transformer_member
 
 from headstart.artefact.members import Member
 from headstart.artefact.rebuilding import torch_network
 from headstart.backbones.card import Tokens
 from headstart.errors import ArtefactError
-from headstart.studio.saliency import (
+from headstart.explain.saliency import (
     _integrated,
     explainer,
     of_terms,
     of_tokens,
-    pulls,
-    sentence_of_character,
-    through_head,
+    part_of_character,
 )
+from headstart.text.places import character_places, word_places
+from headstart.text.scripts import pieces
 from headstart.text.sentences import sentences
 from headstart.text.terms import TermsNetwork, TermsSettings
-from headstart.text.tokens import rows, starts, tokenizer
-from headstart.transfer.heads import Head
+from headstart.text.tokens import by_sentence, line_starts, rows, starts, tokenizer
+from headstart.text.words import tokenizer_of
 from toy_texts import ToyText
-
-
-def test_of_two_classes_the_odds_follow_the_difference() -> None:
-    (pull,) = pulls([np.array([0.3, 2.0])], "label", "mean")
-    assert pull == pytest.approx([-1, 1], abs=1e-6)
-
-
-def test_of_many_classes_the_likely_others_count() -> None:
-    z = np.array([3.0, 2.0, -5.0])
-    (pull,) = pulls([z], "label", "mean")
-    others = np.exp(z[1:]) / np.exp(z[1:]).sum()
-    assert pull == pytest.approx([1, *-others], abs=1e-5)
-
-
-def test_summed_members_share_one_pull_and_averaged_ones_split_it() -> None:
-    logits = [np.array([0.0, 1.0]), np.array([0.5, 2.0])]
-    first, second = pulls(logits, "label", "sum")
-    assert first == pytest.approx([-1, 1], abs=1e-6)
-    assert second == pytest.approx(first)
-    first, second = pulls(logits, "label", "mean")
-    assert first[1] + second[1] < 1.001
-    assert min(first[1], second[1]) > 0
-
-
-def test_of_several_labels_the_most_probable_one_counts_and_a_number_is_itself() -> None:
-    (pull,) = pulls([np.array([0.1, -2.0, 1.0])], "labels", "mean")
-    assert pull == pytest.approx([0, 0, 1], abs=1e-6)
-    first, second = pulls([np.array([7.0]), np.array([9.0])], "number", "mean")
-    assert [*first, *second] == pytest.approx([0.5, 0.5], abs=1e-6)
-
-
-@given(seed=st.integers(0, 1000), count=st.integers(1, 4), deep=st.booleans())
-@settings(deadline=None, max_examples=20)
-def test_through_a_head_as_torch_does(seed: int, count: int, deep: bool) -> None:
-    chance = np.random.default_rng(seed)
-    widths = [5, 7, 3] if deep else [5, 3]
-    layers = [
-        (chance.standard_normal((a, b), np.float32), chance.standard_normal(b, np.float32))
-        for a, b in pairwise(widths)
-    ]
-    features, pull = chance.standard_normal((count, 5)), chance.standard_normal(3)
-    x = torch.from_numpy(features).requires_grad_()
-    z = x
-    for number, (weight, bias) in enumerate(layers):
-        z = (z.relu() if number else z) @ torch.from_numpy(weight).double() + torch.from_numpy(bias).double()
-    (wanted,) = torch.autograd.grad((z.mean(0) * torch.from_numpy(pull)).sum(), x)
-    found = through_head(Head("mlp", tuple(layers)), features, pull)
-    assert found == pytest.approx(wanted.numpy(), abs=1e-5)
+from written_models import reviews, terms_member, transformer_member
 
 
 @given(st.text(st.sampled_from("ab .!?…。\n\t\u3000é\u0301中\ud83d"), max_size=200))
@@ -87,22 +38,25 @@ def test_every_character_has_its_sentence(text: str) -> None:
     found = sentences(text)
     if not found:
         return
-    number = sentence_of_character(text, found)
+    number = part_of_character(text, found)
     assert len(number) == len(text)
     for place, sentence in enumerate(found):
         own = "".join(c for c, n in zip(text, number, strict=True) if n == place and not c.isspace())
         assert own == "".join(sentence.split())
 
 
-@pytest.mark.parametrize("characters", [None, (2, 4)])
-def test_terms_are_exact(tmp_path: Path, characters: tuple[int, int] | None) -> None:
-    member = terms_member(tmp_path, TermsSettings(words=(1, 1), characters=characters))
+@pytest.mark.parametrize(
+    "counted", [TermsSettings((1, 2), None), TermsSettings((1, 3), (2, 4)), TermsSettings(None, (3, 3))]
+)
+def test_terms_are_exact(tmp_path: Path, counted: TermsSettings) -> None:
+    member = terms_member(tmp_path, counted)
     network = TermsNetwork.load(member.network)
     slope = np.array([[-1.0, 1.0]])
     for text in reviews(1000, 10):
         brought = of_terms(network, text, sentences(text), slope)
+        words = of_terms(network, text, pieces(text), slope)
         odds = (network.logits([text])[0] - network.bias) @ slope[0]
-        assert brought.sum() == pytest.approx(odds, abs=1e-4)
+        assert [brought.sum(), words.sum()] == pytest.approx([odds, odds], abs=1e-4)
         assert np.ptp(brought) > 0
 
 
@@ -182,3 +136,48 @@ def test_tokens_know_where_they_begin(toy_text: ToyText, text: str) -> None:
         assert (inside < max(len(text), 1)).all()
         special = [token for token, place in zip(ids.tolist(), begins.tolist(), strict=True) if place < 0]
         assert {encoder.id_to_token(token) for token in special} <= {"[CLS]", "[SEP]", "[PAD]"}
+
+
+def test_the_words_of_the_sentence_that_tells_the_class_bring_most_to_a_cnn(cnn: Member) -> None:
+    explain = explainer(cnn, words=True)
+    dull = "The man went home with a scene."
+    text = f"{dull}  {dull}\n\nIt was superb and lovely and fine. {dull}"
+    found = pieces(text)
+    brought = explain(text, found, np.array([[-1.0, 1.0]]))
+    by_sentence = np.add.reduceat(brought, [0, 7, 14, 21])
+    assert by_sentence.argmax() == 2
+    assert explain(text, found, np.array([[1.0, -1.0]])) == pytest.approx(-brought, abs=1e-5)
+
+
+@given(st.text(st.sampled_from("aB .!?\n中\u3000İß'"), max_size=60), st.sampled_from([(1, 1), (1, 2), None]))
+@settings(deadline=None, max_examples=80)
+def test_terms_know_their_places(text: str, runs: tuple[int, int] | None) -> None:
+    counted = TermsSettings(words=runs, characters=(2, 4))
+    for found, wanted in (
+        (list(word_places(text, counted)), counted.word_terms(text)),
+        (
+            list(character_places(text, counted)),
+            [term for word in counted.character_words(text) for term in counted.character_terms(word)],
+        ),
+    ):
+        assert sorted(term for term, _ in found) == sorted(wanted)
+        assert all(0 <= place < len(text) and not text[place].isspace() for _, its in found for place in its)
+
+
+@given(st.text(st.sampled_from("ab .!?…。\n\t\u3000é\u0301中\ud83d"), max_size=200))
+@settings(deadline=None, max_examples=100)
+def test_pieces_are_the_text(text: str) -> None:
+    found = pieces(text)
+    assert "".join(found) == (text if text.strip() else "")
+    assert all(piece.strip() for piece in found)
+
+
+@given(st.text(st.sampled_from("ab. 中é\n"), max_size=200))
+@settings(deadline=None, max_examples=50)
+def test_words_of_sentences_know_where_they_begin(text: str) -> None:
+    spec, encoder = Tokens(5, "", sentences=4), tokenizer_of(["a", "b", "ab"])
+    ids, begins = by_sentence(text, spec, encoder), line_starts(text, spec, encoder)
+    assert ((ids != 0) == (begins >= 0)).all()
+    for token, place in zip(ids[ids != 0].tolist(), begins[begins >= 0].tolist(), strict=True):
+        word = encoder.id_to_token(token)
+        assert word == "[UNK]" or text[place:].startswith(word)
