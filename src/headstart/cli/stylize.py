@@ -74,7 +74,8 @@ def run(
         content, styles, output, weights=_numbers(weights), mask=mask, every=every, offline=offline,
         backbone=backbone, resume=resume,
         layers=weighted(style_layers), size=512 if size is None else size, steps=steps,
-        content_weight=content_weight, style_weight=style_weight, smooth=smooth, content_layer=content_layer, colours=colours,
+        content_weight=content_weight, style_weight=style_weight, smooth=smooth,
+        content_layer=content_layer, colours=colours,
         optimiser=optimiser, say=common.tell,
     )  # fmt: skip
     common.tell(f"wrote {output}, and how it went beside it (.html, .json)")
