@@ -175,7 +175,7 @@ def test_borders_of_tiles_do_not_show(of: Of, monkeypatch: pytest.MonkeyPatch, s
     # Bright, so that the darkness round each tile, which is a network's padding, would show.
     smooth = np.stack([180 + 40 * x, 180 + 40 * y, 220 - 40 * x * y], 2).astype(np.uint8)
     if not shifted:
-        monkeypatch.setattr(torch, "randint", lambda *_args, **_named: torch.zeros(()))
+        monkeypatch.setattr(torch, "randint", lambda *_args, **_named: torch.zeros((), dtype=torch.long))
     options = DreamOptions(layers=DEEP, steps=10, octaves=1, rate=1.0, tile=64)
     added = dream(smooth, of, options).astype(float) - smooth
     found = seam(added, 64)

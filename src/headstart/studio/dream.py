@@ -36,7 +36,7 @@ class DreamOptions:
         octaves: In how many sizes, from small to whole, int. Defaults to 4.
         scale: How much larger each is than the one before, float. Defaults to 1.4.
         steps: Steps in each of them, int. Defaults to 20.
-        rate: Mean change of a value in one step, float, in grey levels. Defaults to 1.5.
+        rate: Mean change of a value in one step, float, in grey levels. Defaults to 1.
         size: Longer side that a larger picture is shrunk to, int, in pixels. Defaults to 0: it stays whole.
         tile: Longest side of what is computed at once, int, in pixels. Defaults to 512.
         seed: Of the random shifts, int. Defaults to 0.
@@ -49,7 +49,7 @@ class DreamOptions:
     octaves: int = 4
     scale: float = 1.4
     steps: int = 20
-    rate: float = 1.5
+    rate: float = 1.0
     size: int = 0
     tile: int = 512
     seed: int = 0
@@ -58,7 +58,7 @@ class DreamOptions:
         if not (1 <= self.octaves <= 20 and 1 < self.scale <= 4 and self.steps >= 1 and 0 < self.rate <= 255):
             received = f"{self.octaves}, {self.scale}, {self.steps}, {self.rate}"
             wanted = "1 to 20 octaves, a scale above 1 and up to 4, steps from 1 on, a rate up to 255"
-            raise OptionError(wanted, received, "use --octaves 4 --scale 1.4 --steps 20 --rate 1.5")
+            raise OptionError(wanted, received, "use --octaves 4 --scale 1.4 --steps 20 --rate 1")
         if self.size < 0 or self.tile < 64:
             received = f"{self.size} and {self.tile}"
             raise OptionError("a size from 0 on and tiles from 64 pixels on", received, "use --tile 512")
@@ -277,15 +277,18 @@ class _Dreamer:
         sizes, options = self._sizes(content), self._options
         work = options.steps * sum(height * width for height, width in sizes)
         step, done = 0, 0
-        added = picture = torch.zeros(1, 3, *sizes[0])
+        base = _tensor(_resized(content, sizes[0]))
+        picture = base.float()
         for size in sizes:
-            base = _resized(content, size)
-            picture = (_tensor(base) + _enlarged(added, size)).clamp_(0, 255)
+            if size != picture.shape[-2:]:
+                # In place, for a large picture is the largest thing in memory.
+                picture = _enlarged(picture.sub_(base), size)
+                base = _tensor(_resized(content, size))
+                picture.add_(base).clamp_(0, 255)
             for _ in range(options.steps):
                 excitement = self._tiling.climb(picture, options.rate)
                 step, done = step + 1, done + size[0] * size[1]
                 see(Dreamt(step, options.steps * len(sizes), done / work, excitement, picture))
-            added = picture - _tensor(base)
         return _pixels(picture)
 
     def _sizes(self, content: Pixels) -> list[tuple[int, int]]:
@@ -303,11 +306,12 @@ class _Dreamer:
 
 
 def _tensor(picture: Pixels) -> Tensor:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float().contiguous()
+    """Return a picture as uint8 [1, 3, h, w]."""
+    return torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
 
 
 def _pixels(picture: Tensor) -> Pixels:
-    found: Pixels = picture[0].clamp(0, 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    found: Pixels = torch.stack([channel.round().byte() for channel in picture[0]], -1).numpy()
     return found
 
 

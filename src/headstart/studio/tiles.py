@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -47,47 +46,47 @@ class Tiling:
         Raises:
             OptionError: Memory is short even for the smallest tiles.
         """
-        down, across = (
-            int(torch.randint(side, (), generator=self._generator)) for side in picture.shape[-2:]
-        )
+        height, width = picture.shape[-2:]
         # Round the edges: whatever a network does at borders happens in another place each time.
-        gradient = picture.roll((down, across), (2, 3))
-        total = self._fill(gradient)
+        rows, columns = (self._shifted(side) for side in (height, width))
+        gradient = torch.empty_like(picture)
+        total = self._fill(picture, gradient, rows, columns)
         # One unit for the whole picture: where there is nothing to see, little is changed.
-        gradient *= rate / max(float(gradient.abs().mean()), 1e-12)
-        picture += gradient.roll((-down, -across), (2, 3))
-        picture.clamp_(0, 255)
+        mean = float(torch.linalg.vector_norm(gradient, 1)) / gradient.numel()
+        picture.add_(gradient, alpha=rate / max(mean, 1e-12)).clamp_(0, 255)
         return total / picture.numel()
 
-    def _fill(self, part: Tensor) -> float:
-        """Put its gradient in the place of part of a picture; return its value times its size."""
+    def _shifted(self, side: int) -> Tensor:
+        """Return the numbers of all rows or columns, beginning with a random one."""
+        return (torch.arange(side) + torch.randint(side, (), generator=self._generator)) % side
+
+    def _fill(self, picture: Tensor, gradient: Tensor, rows: Tensor, columns: Tensor) -> float:
+        """Write the gradient of some rows and columns, tile by tile; return their value times their size."""
         return sum(
-            self._tile(part[..., rows, columns])
-            for rows in self._cuts(part, 2)
-            for columns in self._cuts(part, 3)
+            self._tile(picture, gradient, high, wide)
+            for high in self._cuts(rows)
+            for wide in self._cuts(columns)
         )
 
-    def _cuts(self, part: Tensor, dimension: int) -> list[slice]:
-        """Return as few tiles as need be along a side, all of about the same length."""
-        length = part.shape[dimension]
-        count = max(1, min(math.ceil(length / self._side), length // self._least))
-        edges = [round(length * number / count) for number in range(count + 1)]
-        return [slice(*pair) for pair in pairwise(edges)]
+    def _cuts(self, numbers: Tensor) -> tuple[Tensor, ...]:
+        """Return rows or columns in as few parts as need be, all of about the same length."""
+        length = len(numbers)
+        return numbers.tensor_split(max(1, min(math.ceil(length / self._side), length // self._least)))
 
-    def _tile(self, tile: Tensor) -> float:
-        pixels = tile.clone().requires_grad_()
+    def _tile(self, picture: Tensor, gradient: Tensor, rows: Tensor, columns: Tensor) -> float:
+        tile = picture[..., rows[:, None], columns].requires_grad_()
         try:
-            value = self._value(pixels)
-            (gradient,) = torch.autograd.grad(value, pixels)
+            value = self._value(tile)
+            (found,) = torch.autograd.grad(value, tile)
         except (RuntimeError, MemoryError) as error:
             if not _is_memory(error):
                 raise
-            self._shrink(max(tile.shape[-2:]), error)
+            self._shrink(max(len(rows), len(columns)), error)
         else:
             # A mean over the tile becomes a sum, which does not depend on how the picture is cut.
-            tile.copy_(gradient.mul_(tile.numel()))
+            gradient[..., rows[:, None], columns] = found.mul_(tile.numel())
             return float(value.detach()) * tile.numel()
-        return self._fill(tile)
+        return self._fill(picture, gradient, rows, columns)
 
     def _shrink(self, side: int, error: Exception) -> None:
         """Make tiles half as long as one that memory was too short for."""
