@@ -27,7 +27,8 @@ def test_a_picture_and_its_numbers(headstart: Call, fitted: Path, picture: Path,
     assert 0 <= left < right <= 64
     assert 0 <= top < bottom <= 64
     assert 0 < ran.json["share"] <= 1
-    assert Image.open(tmp_path / "why.png").mode == "RGB"
+    with Image.open(tmp_path / "why.png") as shown:
+        assert shown.mode == "RGB"
     told = headstart("explain", fitted, picture)
     assert "along (" in told.out
     assert "of what speaks for it" in told.out
@@ -95,7 +96,8 @@ def test_layers_of_a_model_and_of_a_backbone(
         assert ran.code == 0
         assert ran.json["channels"] == 32
         assert len(ran.json["strongest"]) == 32
-        assert np.asarray(Image.open(sheet)).std() > 10
+        with Image.open(sheet) as shown:
+            assert np.asarray(shown).std() > 10
     unknown = headstart("explain", fitted, picture, "--activations", "block1_conv1", "-o", sheet)
     assert unknown.code == 2
     assert "stem.conv, stem, stage1" in unknown.err
