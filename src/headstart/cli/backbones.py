@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,8 +73,10 @@ def show(name: NameArgument, offline: common.OfflineOption = False, json: common
 def fetch(name: NameArgument, offline: common.OfflineOption = False, json: common.JsonOption = False) -> int:
     """Get weights ahead of time, for a machine that will be off the network."""
     from headstart import backbones
+    from headstart.studio import any_style
 
-    path = backbones.fetch(name, offline=offline, say=common.tell)
+    fetched = any_style.fetch if name == any_style.NAME else partial(backbones.fetch, name)
+    path = fetched(offline=offline, say=common.tell)
     common.tell(f"{name}: {path}")
     if json:
         common.show_json({"backbone": name, "file": str(path)})

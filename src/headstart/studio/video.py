@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import subprocess
 import tempfile
@@ -176,16 +177,28 @@ def _with_palette(frame: Pixels) -> Image.Image:
 
 
 def _read_gif(path: Path) -> Video:
-    image = open_image(path.read_bytes())
-    wait = float(image.info.get("duration", 0)) or 100.0
-    return Video(1000 / wait, int(getattr(image, "n_frames", 1)), _gif_frames(image, path))
+    content = path.read_bytes()
+    with open_image(content) as image:
+        # Each frame says how long it stays: at an even speed some come several times.
+        waits = [_wait(frame) for frame in _gif_frames(image, path)]
+    unit = math.gcd(*waits)
+    return Video(1000 / unit, sum(waits) // unit, _repeated(open_image(content), path, unit))
 
 
-def _gif_frames(image: Image.Image, path: Path) -> Generator[Pixels, None, None]:
+def _repeated(image: Image.Image, path: Path, unit: int) -> Generator[Pixels, None, None]:
+    with image:
+        for frame in _gif_frames(image, path):
+            yield from [np.asarray(frame.convert("RGB"))] * (_wait(frame) // unit)
+
+
+def _wait(frame: Image.Image) -> int:
+    # Hundredths of a second; what says none is shown for a tenth.
+    return int(frame.info.get("duration", 0)) // 10 * 10 or 100
+
+
+def _gif_frames(image: Image.Image, path: Path) -> Iterator[Image.Image]:
     try:
-        with image:
-            for frame in ImageSequence.Iterator(image):
-                yield np.asarray(frame.convert("RGB"))
+        yield from ImageSequence.Iterator(image)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         raise _broken(path, str(error)) from error
 
