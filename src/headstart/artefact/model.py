@@ -32,7 +32,7 @@ _GOLDEN_ROWS = 16
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
-    from headstart.explain.explanation import Explanation
+    from headstart.explain.base import Explanation
 
 
 class Report(Protocol):

@@ -95,7 +95,7 @@ def _check_output(output: Path | None, files: int) -> None:
 
 
 def _write(output: Path, found: list[Explanation]) -> None:
-    from headstart.explain.explanation import explanations_page
+    from headstart.explain.base import explanations_page
     from headstart.files import write_text
 
     if output.suffix.lower() in _PAGES:

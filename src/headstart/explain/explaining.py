@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headstart.data.items import Source
-from headstart.explain.explanation import Explanation
+from headstart.explain.base import Explanation
 
 if TYPE_CHECKING:
     from headstart.artefact.model import Model

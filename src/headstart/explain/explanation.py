@@ -1,138 +1,32 @@
-"""Explanations: what counted for an answer, to look at and to compute with; needs no torch."""
+"""Explanations of pictures, texts and sounds: what counted for an answer; needs no torch."""
 
 from __future__ import annotations
 
-import io
-import json
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from headstart.errors import OptionError
+from headstart.explain.base import Explanation as Explanation
+from headstart.explain.base import LeftOut as LeftOut
+from headstart.explain.base import as_sheet
 from headstart.explain.overlay import Box, Floats, overlay, peak, spread
-from headstart.files import write_text
 from headstart.images.decode import Pixels
-from headstart.images.saving import check_picture_name, save_picture
-from headstart.pages import FOR_AND_AGAINST, Markup, Page, facts, fragment, paragraph, sheet, short
+from headstart.pages import FOR_AND_AGAINST, Markup, facts, fragment, paragraph, side_by_side
 
 _FINE = 56
 """Cells in each direction in which the top region of a picture is looked for."""
 _LONGEST = 1600
-"""Pixels of the longer side of a picture that is shown."""
+"""Pixels of the longer side of a picture that is shown, at most."""
+_SHORTEST = 320
+"""And at least: smaller pictures are enlarged, or nobody sees where the colours are."""
 _DARKEST = 48
 """Per cent of colour behind the part that brings most: what is written on it stays readable."""
 _LEAST = 0.04
 """Of the largest weight: what brings less is not marked."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What an answer becomes without what counts most for it: whether the explanation is to be believed.
-
-    Args:
-        what: What was left out, in words, str.
-        confidence: The probability of the label without it, or the number, float.
-        fall: By how much the answer fell, float, in the unit of the evidence: log-odds, or the number's.
-    """
-
-    what: str
-    confidence: float
-    fall: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return {
-            "left_out": self.what,
-            "confidence": round(self.confidence, 6),
-            "fall": round(self.fall, 6),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation(ABC):
-    """What counted for one answer of a model.
-
-    Args:
-        name: The item.
-        label: Which answer is explained; of a model for numbers "value".
-        confidence: The probability of the label, or the number, float.
-        method: How it was found out, in plain words with the method's name.
-        exact: Whether the evidence is what the model computes, not an approximation of it.
-    """
-
-    name: str
-    label: str
-    confidence: float
-    method: str
-    exact: bool
-
-    @property
-    def headline(self) -> str:
-        """The answer, in words."""
-        if self.label == "value":
-            return f"{self.confidence:.4g}"
-        return f"{self.label} ({self.confidence:.1%})"
-
-    @property
-    @abstractmethod
-    def top(self) -> str:
-        """What counted most, in words."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return {
-            "input": self.name,
-            "label": self.label,
-            "confidence": round(self.confidence, 6),
-            "method": self.method,
-            "exact": self.exact,
-            **self._details(),
-        }
-
-    @abstractmethod
-    def _details(self) -> dict[str, Any]:
-        """Return what this kind of explanation adds to the JSON object."""
-
-    @abstractmethod
-    def markup(self) -> Markup:
-        """Return a fragment for a page."""
-
-    picture_ending = ".png"
-    """How a file is called that shows it; of words a page."""
-
-    def shown(self) -> Pixels:
-        """Return the explanation as a picture, uint8 [h, w, 3].
-
-        Raises:
-            OptionError: It cannot be drawn.
-        """
-        fix = "write it as .html or .json"
-        raise OptionError("an explanation that is a picture", f"one of words, about {self.name}", fix)
-
-    def save(self, path: str | Path) -> None:
-        """Write the explanation, the format by the name's ending.
-
-        Args:
-            path: A .png, .jpg or .webp, a page (.html), or .json.
-
-        Raises:
-            OptionError: Another ending, or a picture of an explanation that has none.
-            StorageError: It cannot be written.
-        """
-        path = Path(path)
-        if path.suffix.lower() == ".json":
-            write_text(path, json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n")
-        elif path.suffix.lower() in (".html", ".htm"):
-            write_text(path, explanations_page([self]))
-        else:
-            check_picture_name(path)
-            save_picture(path, self.shown())
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +69,7 @@ class PictureExplanation(Explanation):
             uint8 [h, w, 3]; what the network did not see is pale.
         """
         height, width = self.picture.shape[:2]
-        scale = min(1.0, longest / max(height, width))
+        scale = min(longest, max(_SHORTEST, height, width)) / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = np.asarray(Image.fromarray(self.picture).resize(size, Image.Resampling.LANCZOS))
         left, top, right, bottom = (round(edge * scale) for edge in self.box)
@@ -241,15 +135,26 @@ class PictureExplanation(Explanation):
             "evidence": [[round(float(value), 6) for value in row] for row in self.evidence],
         }
 
-    def shown(self) -> Pixels:
-        """Return `overlay`."""
-        return self.overlay()
+    def shown(self, longest: int = _LONGEST) -> Pixels:
+        """Return `overlay` with a frame around the top region."""
+        pixels = self.overlay(longest)
+        if self._peak is None:
+            return pixels
+        scale = pixels.shape[1] / self.picture.shape[1]
+        left, top, right, bottom = (round(edge * scale) for edge in self.region())
+        image = Image.fromarray(pixels)
+        draw = ImageDraw.Draw(image)
+        for inset, colour in ((0, "black"), (1, "white"), (2, "white"), (3, "black")):
+            if right - left > 2 * inset + 1 and bottom - top > 2 * inset + 1:
+                box = (left + inset, top + inset, right - 1 - inset, bottom - 1 - inset)
+                draw.rectangle(box, outline=colour)
+        return np.asarray(image)
 
     def markup(self) -> Markup:
         """Return the overlay with what it says in words."""
         alt = f"{self.name}, marked by what speaks for {self.label} and what against it"
-        told = [("Answer", self.headline), ("Most", self.top), ("How", self.method)]
-        return sheet(_jpeg(self.overlay(800)), alt) + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
+        said = facts(self.told()) + paragraph(FOR_AND_AGAINST, quiet=True)
+        return side_by_side(as_sheet(self.shown(800), alt), said)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +165,6 @@ class TextExplanation(Explanation):
         parts: (text, weight) of each word in order, blanks included, so that joined they are the text: above
             0 it speaks for the label.
         sentences: (text, weight) of each sentence: what its words brought together. Defaults to none.
-        check: What the answer is without the part that counts most. Defaults to None: nothing was left out.
 
     Example:
         >>> found = TextExplanation("a.txt", "good", 0.9, "made up", True, (("Great", 1.0), (" film", 0.0)))
@@ -270,7 +174,6 @@ class TextExplanation(Explanation):
 
     parts: tuple[tuple[str, float], ...]
     sentences: tuple[tuple[str, float], ...] = ()
-    check: LeftOut | None = None
 
     picture_ending = ".html"
 
@@ -288,7 +191,6 @@ class TextExplanation(Explanation):
             "parts": _rounded(self.parts),
             "top_sentence": _top(self.sentences),
             "sentences": _rounded(self.sentences),
-            "check": None if self.check is None else self.check.to_json(),
         }
 
     def marked(self) -> Markup:
@@ -297,7 +199,6 @@ class TextExplanation(Explanation):
 
     def markup(self) -> Markup:
         """Return the text, its words and sentences coloured by what they brought, and what it says."""
-        told = [("Answer", self.headline), ("Most", self.top), *_checked(self), ("How", self.method)]
         shown = self.marked()
         if len(self.sentences) > 1:
             shown = (
@@ -306,7 +207,7 @@ class TextExplanation(Explanation):
                 + paragraph(fragment("<b>Word by word</b>"))
                 + shown
             )
-        return shown + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
+        return shown + facts(self.told()) + paragraph(FOR_AND_AGAINST, quiet=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,8 +221,6 @@ class SoundExplanation(Explanation):
         hertz: The centre of each band, float [mels], ascending. Defaults to None: unknown, or the network
             hears the wave itself, and only the moments say something.
         start: Where in the recording it begins, in seconds, float. Defaults to 0.
-        check: What the answer is without the moment and band that count most. Defaults to None: nothing was
-            left out.
     """
 
     spectrogram: Floats
@@ -329,7 +228,6 @@ class SoundExplanation(Explanation):
     seconds: float
     hertz: Floats | None = None
     start: float = 0.0
-    check: LeftOut | None = None
 
     @cached_property
     def peak(self) -> tuple[slice, slice] | None:
@@ -381,7 +279,6 @@ class SoundExplanation(Explanation):
             "moment": [round(edge, 3) for edge in self.moment()],
             "band": None if band is None else [round(edge, 1) for edge in band],
             "share": round(self.share, 4),
-            "check": None if self.check is None else self.check.to_json(),
         }
 
     def shown(self) -> Pixels:
@@ -393,24 +290,8 @@ class SoundExplanation(Explanation):
     def markup(self) -> Markup:
         """Return both pictures with what they say in words."""
         alt = f"The spectrogram of {self.name}, and the same, marked by what speaks for {self.label}"
-        told = [("Answer", self.headline), ("Most", self.top), *_checked(self), ("How", self.method)]
-        return sheet(_jpeg(self.shown()), alt) + facts(told) + paragraph(FOR_AND_AGAINST, quiet=True)
-
-
-def explanations_page(explanations: Sequence[Explanation]) -> str:
-    """Return some explanations as one self-contained page.
-
-    Args:
-        explanations: At least one.
-    """
-    if len(explanations) == 1:
-        (only,) = explanations
-        page = Page(f"Why {only.name}", lead=only.headline)
-        return page.section("", only.markup()).html()
-    page = Page("Why", lead=f"{len(explanations):,} answers, and what counted for each.")
-    for each in explanations:
-        page.section(f"{each.name}: {each.headline}", each.markup())
-    return page.html()
+        said = facts(self.told()) + paragraph(FOR_AND_AGAINST, quiet=True)
+        return as_sheet(self.shown(), alt) + said
 
 
 def _top(parts: Sequence[tuple[str, float]]) -> dict[str, Any] | None:
@@ -424,16 +305,6 @@ def _top(parts: Sequence[tuple[str, float]]) -> dict[str, Any] | None:
 
 def _rounded(parts: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
     return [{"text": text, "weight": round(float(weight), 6)} for text, weight in parts]
-
-
-def _checked(explanation: TextExplanation | SoundExplanation) -> list[tuple[str, str]]:
-    """Return in words what the answer is without the part that counts most."""
-    check = explanation.check
-    if check is None:
-        return []
-    number = explanation.label == "value"
-    left = f"{check.confidence:.4g}" if number else f"{explanation.label} {check.confidence:.1%}"
-    return [("Without it", f"{left} (left out: {short(check.what, 80)})")]
 
 
 def _marked(parts: Sequence[tuple[str, float]], between: str) -> Markup:
@@ -455,9 +326,3 @@ def _span(text: str, weight: float, most: float) -> Markup:
         text.strip(),
         text[len(text.rstrip()) :],
     )
-
-
-def _jpeg(pixels: Pixels) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()

@@ -58,7 +58,7 @@ def overlay(pixels: Pixels, evidence: NDArray[np.floating], box: Box | None = No
     colour = np.where(heat[..., None] > 0, np.array(FOR), np.array(AGAINST))
     alpha = _OPAQUE * np.abs(heat)[..., None]
     grey = inside.mean(2, keepdims=True)  # colours of the picture and of the map would mix
-    mixed = (1 - alpha) * (0.5 * inside + 0.5 * grey) + alpha * colour
+    mixed = (1 - alpha) * (0.25 * inside + 0.75 * grey) + alpha * colour
     found[top:bottom, left:right] = mixed.round().clip(0, 255).astype(np.uint8)
     return found
 

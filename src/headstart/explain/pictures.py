@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from headstart.artefact.streaming import Asked, prepare, see
 from headstart.backbones.card import Preprocess
 from headstart.data.items import Source
 from headstart.errors import ArtefactError, DecodeError, OptionError
-from headstart.explain.explanation import PictureExplanation
+from headstart.explain.explanation import LeftOut, PictureExplanation
 from headstart.explain.following import Features, Floats, Followed
 from headstart.explain.overlay import Box, spread
 from headstart.images.decode import Pixels, decode
@@ -112,7 +112,7 @@ def explain_picture(
     looked = look(model, asked, picture)
     followed = Followed.of(model, looked.features, label)
     evidence, how = _evidence(followed, looked, method, offline)
-    return PictureExplanation(
+    found = PictureExplanation(
         name=name or asked.name,
         label=followed.label,
         confidence=followed.confidence(looked.features),
@@ -122,6 +122,7 @@ def explain_picture(
         evidence=evidence,
         seen=looked.box,
     )
+    return replace(found, check=_without_region(followed, looked, found.region()))
 
 
 def look(model: Model, asked: Asked, picture: Pixels) -> Looked:
@@ -272,27 +273,52 @@ def by_occlusion(followed: Followed, looked: Looked) -> Floats:
     return found
 
 
-def _with_covered(followed: Followed, looked: Looked, windows: Sequence[tuple[int, int, int]]) -> Floats:
+def _with_covered(
+    followed: Followed, looked: Looked, windows: Sequence[tuple[int, int, int]]
+) -> NDArray[np.float64]:
     """Return the followed number with each window of cells covered, (row, column, side) → float64 [n]."""
-    model = followed.model
+    left, top, right, bottom = looked.box
+    across, down = (right - left) / _CELLS, (bottom - top) / _CELLS
+    places = (
+        (left + column * across, top + row * down, left + (column + side) * across, top + (row + side) * down)
+        for row, column, side in windows
+    )
+    return np.array([followed.score(features) for features in _covering(followed.model, looked, places)])
+
+
+def _without_region(followed: Followed, looked: Looked, region: Box) -> LeftOut:
+    """Return what the answer is with the top region covered."""
+    (features,) = _covering(followed.model, looked, [region])
+    fall = followed.score(looked.features) - followed.score(features)
+    return LeftOut("the top region, covered by the mean colour", followed.confidence(features), fall)
+
+
+def _covering(
+    model: Model, looked: Looked, places: Iterable[tuple[float, float, float, float]]
+) -> Iterator[Features]:
+    """Yield what the networks make of the picture with each place covered.
+
+    Args:
+        model: The model.
+        looked: The picture.
+        places: Left, top, right, bottom in pixels of the original picture.
+    """
     variants = (
         Asked(
-            "", {front: [_covered(pixels, looked, front, window)] for front, pixels in looked.inputs.items()}
+            "", {front: [_covered(each, looked.boxes[front], place)] for front, each in looked.inputs.items()}
         )
-        for window in windows
+        for place in places
     )
-    return np.array([followed.score(each.features) for each in see(variants, model.members, model.engine_of)])
+    for asked in see(variants, model.members, model.engine_of):
+        yield asked.features
 
 
-def _covered(pixels: Pixels, looked: Looked, front: FrontEnd, window: tuple[int, int, int]) -> NDArray[Any]:
-    """Return an input in which a window of cells has the mean colour."""
-    row, column, side = window
-    left, top, right, bottom = looked.box
-    own = looked.boxes[front]
-    across, down = (right - left) / _CELLS, (bottom - top) / _CELLS
+def _covered(pixels: Pixels, box: Box, place: tuple[float, float, float, float]) -> Pixels:
+    """Return an input, which shows a box of the original picture, with a place in the mean colour."""
     found = np.array(pixels)
-    x = [_inside(left + (column + n) * across, own[0], own[2], pixels.shape[1]) for n in (0, side)]
-    y = [_inside(top + (row + n) * down, own[1], own[3], pixels.shape[0]) for n in (0, side)]
+    height, width = pixels.shape[:2]
+    x = [_inside(edge, box[0], box[2], width) for edge in place[::2]]
+    y = [_inside(edge, box[1], box[3], height) for edge in place[1::2]]
     found[slice(*y), slice(*x)] = pixels.mean((0, 1)).round()
     return found
 
