@@ -205,3 +205,13 @@ def test_a_picture_that_would_be_a_line(network: Backbone) -> None:
 def test_options_outside_their_range(bad: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         StyleOptions(**bad)  # type: ignore[arg-type]
+
+
+def test_a_panorama_is_painted_at_its_full_size_only(network: Backbone) -> None:
+    wide = np.random.default_rng(0).integers(0, 255, (20, 400, 3), dtype=np.uint8)
+    options = StyleOptions(size=400, steps=20, **TOY)
+    assert options.stages([wide]) == [(400, 20)]
+    painted = stylize(wide, [(stripes(), 1.0)], lambda names: Layers(network, names), options)
+    assert painted.shape == (20, 400, 3)
+    with pytest.raises(OptionError, match="larger --size"):
+        stylize(wide, [(stripes(), 1.0)], lambda names: Layers(network, names), StyleOptions(size=300, **TOY))

@@ -73,14 +73,18 @@ class StyleOptions:
             self.content_weight, self.style_weight, self.smooth, self.content_layer, self.style_layers
         )
 
-    def stages(self) -> list[tuple[int, int]]:
+    def stages(self, pictures: Sequence[Pixels] = ()) -> list[tuple[int, int]]:
         """Return the sizes at which is painted, each with its number of evaluations.
+
+        Args:
+            pictures: What has to fit: where one is too narrow at half the size, the whole is painted at once.
 
         Example:
             >>> StyleOptions(size=512, steps=400).stages()
             [(256, 200), (512, 200)]
         """
-        coarse = round(self.steps * self.coarse)
+        narrow = any(_narrow(each, self.size // 2) for each in pictures)
+        coarse = 0 if narrow else round(self.steps * self.coarse)
         found = [(self.size // 2, coarse), (self.size, self.steps - coarse)]
         return [(size, steps) for size, steps in found if steps > 0]
 
@@ -137,7 +141,7 @@ def stylize(
     found = kept.read() if kept else None
     content = _fit(content, options.size)
     done, picture = 0, _tensor(content, network)
-    for stage, (size, steps) in enumerate(options.stages()):
+    for stage, (size, steps) in enumerate(options.stages([content, *(each for each, _ in styles)])):
         if found is None or found.stage <= stage:
             painter = _painter(network, content, styles, mask, picture, size, options)
             made = 0
@@ -168,7 +172,11 @@ def _painter(
     scene = _tensor(_fit(content, size), network)
     fitted = [(_tensor(_fit(each, size), network), weight) for each, weight in styles]
     goal = Goal(network, scene, fitted, options.weights, options.tile)
-    where = None if mask is None else _resized(torch.from_numpy(mask)[None, None].to(scene.device), scene.shape[-2:])
+    where = (
+        None
+        if mask is None
+        else _resized(torch.from_numpy(mask)[None, None].to(scene.device), scene.shape[-2:])
+    )
     return Painter(goal, _resized(picture, scene.shape[-2:]), options.optimiser, where)
 
 
@@ -176,12 +184,17 @@ def _fit(picture: Pixels, size: int) -> Pixels:
     """Return a picture whose longer side has so many pixels."""
     height, width = picture.shape[:2]
     scale = size / max(height, width)
-    if min(height, width) * scale < _LEAST:
+    if _narrow(picture, size):
         received = f"one of {width} × {height}, which becomes {scale * min(height, width):.0f} pixels narrow"
         fix = "cut it, or name a larger --size"
         raise OptionError(f"a picture of at least {_LEAST} pixels on the shorter side", received, fix)
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.LANCZOS))
+
+
+def _narrow(picture: Pixels, size: int) -> bool:
+    """Return whether too little would be left of a picture's shorter side."""
+    return size * min(picture.shape[:2]) < _LEAST * max(picture.shape[:2])
 
 
 def _tensor(picture: Pixels, network: Layers) -> Tensor:
