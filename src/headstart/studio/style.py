@@ -172,11 +172,9 @@ def _painter(
     scene = _tensor(_fit(content, size), network)
     fitted = [(_tensor(_fit(each, size), network), weight) for each, weight in styles]
     goal = Goal(network, scene, fitted, options.weights, options.tile)
-    where = (
-        None
-        if mask is None
-        else _resized(torch.from_numpy(mask)[None, None].to(scene.device), scene.shape[-2:])
-    )
+    where = None
+    if mask is not None:
+        where = _resized(torch.from_numpy(mask)[None, None].to(network.device), scene.shape[-2:])
     return Painter(goal, _resized(picture, scene.shape[-2:]), options.optimiser, where)
 
 
@@ -194,7 +192,8 @@ def _fit(picture: Pixels, size: int) -> Pixels:
 
 def _narrow(picture: Pixels, size: int) -> bool:
     """Return whether too little would be left of a picture's shorter side."""
-    return size * min(picture.shape[:2]) < _LEAST * max(picture.shape[:2])
+    height, width = picture.shape[:2]
+    return bool(size * min(height, width) < _LEAST * max(height, width))
 
 
 def _tensor(picture: Pixels, network: Layers) -> Tensor:
