@@ -266,3 +266,65 @@ def test_regions_are_inside_and_hold_their_share(
     none = PictureExplanation("x", "y", 0.5, "z", True, picture, np.zeros((rows, columns)))
     assert none.region() == (0, 0, width, height)
     assert none.share == 0
+
+
+def test_tokens_of_a_transformer_are_looked_at_where_they_still_count() -> None:
+    """Behind the last block only the class token counts: the map is of the block before."""
+    import torch
+    from torch import Tensor, nn
+
+    from headstart.backbones.backbone import Backbone, ClassToken
+    from headstart.backbones.card import Card, Preprocess
+    from headstart.explain.gradients import cam
+    from headstart.explain.network import ScoreNetwork
+    from headstart.transfer.heads import Head
+
+    class Patches(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            patches = x.unfold(2, 8, 8).unfold(3, 8, 8).mean((4, 5)).flatten(2).transpose(1, 2)
+            return torch.cat([torch.zeros(len(x), 1, 3), patches], 1)
+
+    class Attends(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x[:, :1] + x[:, 1:].tanh().mean(1, keepdim=True), x[:, 1:]], 1)
+
+    spec = Preprocess(size=40, mean=(127.0, 127.0, 127.0), std=(64.0, 64.0, 64.0))
+    blocks = {"embeddings": Patches(), "layer1": nn.Identity(), "layer2": Attends()}
+    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", spec, 3, tuple(blocks), 0, "")
+    head = Head("linear", ((np.array([[1.0, 0], [0, 0], [0, 1]], np.float32), np.zeros(2, np.float32)),))
+    network = ScoreNetwork([Backbone(card, blocks, ClassToken(5))], [head], "label", "mean")
+    pixels = np.full((40, 40, 3), 127, np.uint8)
+    pixels[8:16, 24:32] = (200, 127, 127)  # red: the first class
+    pixels[32:, :8] = (127, 127, 200)  # blue: the second
+    for high_resolution in (True, False):
+        (brought,) = cam(network, [pixels], 0, high_resolution=high_resolution)
+        assert brought.shape == (5, 5)
+        assert np.unravel_index(brought.argmax(), (5, 5)) == (1, 3)
+        assert np.unravel_index(brought.argmin(), (5, 5)) == (4, 0)
+
+
+def test_without_its_reason_the_answer_falls(known: Known) -> None:
+    for each in known.pictures[:4]:
+        why = known.model.explain(each.picture, label=each.label)
+        assert why.check is not None
+        assert why.check.fall > 0
+        assert why.check.confidence < why.confidence
+
+
+def test_explaining_needs_no_torch(known: Known, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    known.model.save(tmp_path / "m.headstart")
+    Image.fromarray(known.pictures[0].picture).save(tmp_path / "x.png")
+    code = (
+        "import sys, headstart as hs\n"
+        f"why = hs.load({str(tmp_path / 'm.headstart')!r}).explain({str(tmp_path / 'x.png')!r})\n"
+        f"why.save({str(tmp_path / 'why.html')!r})\n"
+        "assert not {'torch', 'captum', 'matplotlib', 'scipy', 'sklearn'} & set(sys.modules), 'heavy'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The frame is around" in (tmp_path / "why.html").read_text()

@@ -153,7 +153,13 @@ class PictureExplanation(Explanation):
     def markup(self) -> Markup:
         """Return the overlay with what it says in words."""
         alt = f"{self.name}, marked by what speaks for {self.label} and what against it"
-        said = facts(self.told()) + paragraph(FOR_AND_AGAINST, quiet=True)
+        pale = (
+            ""
+            if self.box == (0, 0, *self.picture.shape[1::-1])
+            else " What is pale the network does not see."
+        )
+        framed = "" if self._peak is None else " The frame is around what speaks for it most."
+        said = facts(self.told()) + paragraph(FOR_AND_AGAINST + framed + pale, quiet=True)
         return side_by_side(as_sheet(self.shown(800), alt), said)
 
 
