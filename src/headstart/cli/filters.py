@@ -28,7 +28,7 @@ def run(
         str | None, typer.Option(help="Which channels, such as 0-15,40. Default: the first ones.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of each picture, in pixels.")] = 128,
-    steps: Annotated[int, typer.Option(help="Steps for each picture.")] = 128,
+    steps: Annotated[int, typer.Option(help="Steps for each picture.")] = 96,
     smooth: Annotated[float, typer.Option(help="Weight of the total variation.")] = 0.002,
     seed: common.SeedOption = 0,
     offline: common.OfflineOption = False,

@@ -29,7 +29,7 @@ class FilterOptions:
 
     Args:
         size: Side of a picture, int, in pixels. Defaults to 128.
-        steps: int. Defaults to 128.
+        steps: int. Defaults to 96.
         smooth: Weight of the total variation, float. Defaults to 0.002.
         seed: Of the first waves and of the movements, int. Defaults to 0.
 
@@ -38,7 +38,7 @@ class FilterOptions:
     """
 
     size: int = 128
-    steps: int = 128
+    steps: int = 96
     smooth: float = 0.002
     seed: int = 0
 
@@ -46,7 +46,7 @@ class FilterOptions:
         if not (32 <= self.size <= 1024 and self.steps >= 1 and self.smooth >= 0):
             received = f"{self.size}, {self.steps}, {self.smooth}"
             wanted = "a size from 32 to 1024, steps from 1 on and a smoothness from 0 on"
-            raise OptionError(wanted, received, "use --size 128 --steps 128")
+            raise OptionError(wanted, received, "use --size 128 --steps 96")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Filter:
         channel: Which of its channels, int.
         picture: uint8 [size, size, 3].
         answer: The channel's mean over the picture, float.
-        dead: Whether nothing was found that it answers to.
+        dead: Whether nothing was found that it answers to: it is above zero nowhere in its picture.
     """
 
     layer: str
@@ -138,13 +138,13 @@ def _draw(
 
     def answers(pictures: Tensor) -> Tensor:
         seen: Tensor = layers(pictures)[layer]
-        return seen[each, list(channels)].mean((1, 2))
+        return seen[each, list(channels)].flatten(1)
 
     for step in range(options.steps):
         optimiser.zero_grad()
         pictures = picture_of()
         free = pictures.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(answers(moved(free, generator)).sum(), free)
+        (gradient,) = torch.autograd.grad(_wake(answers(moved(free, generator))).mean(1).sum(), free)
         # Each climbs at the same speed, however loudly its filter answers; roughness counts the same, too.
         gradient /= gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
         (rough,) = torch.autograd.grad(total_variation(free) * len(channels) * free[0].numel(), free)
@@ -155,8 +155,17 @@ def _draw(
         pictures = picture_of()
         last = answers(pictures)
     pixels = pictures.round().byte().permute(0, 2, 3, 1).numpy()
-    for channel, picture, answer in zip(channels, pixels, last.tolist(), strict=True):
-        yield Filter(layer, channel, picture, answer, answer <= 0)
+    for channel, picture, answer in zip(channels, pixels, last, strict=True):
+        yield Filter(layer, channel, picture, float(answer.mean()), bool(answer.max() <= 0))
+
+
+def _wake(answers: Tensor) -> Tensor:
+    """Return answers of which those below zero count little.
+
+    The mean of a plain convolution is the same for any pattern of the same colours: what is above zero has to
+    count more. A filter that is silent everywhere still finds its way.
+    """
+    return torch.nn.functional.leaky_relu(answers, 0.05)
 
 
 def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
