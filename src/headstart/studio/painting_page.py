@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from headstart.figures import chart, plot
-from headstart.pages import ACCENT, Markup, Page, paragraph, sheet, table
+from headstart.pages import ACCENT, MUTED, Markup, Page, glimpses, paragraph, sheet, table
 from headstart.studio.style import Pixels
 
 _SMALL = 320
@@ -34,9 +34,9 @@ def painting_page(
         True
     """
     page = Page("A painting")
-    page.section("", _picture(painted, max(painted.shape), "The painting."), bare=True)
-    page.section("Content", _picture(content, _SMALL, "What was painted."))
-    page.section("Style", *(_picture(each, _SMALL, "As what it was painted.") for each in styles))
+    page.section("", sheet(_jpeg(painted, max(painted.shape)), "The painting."), bare=True)
+    sources = [(content, "What was painted"), *((each, "As what") for each in styles)]
+    page.section("From", glimpses((_jpeg(each, _SMALL), said, said) for each, said in sources))
     if losses:
         page.section("Loss", _curve(losses))
     return page
@@ -48,17 +48,20 @@ def _curve(losses: Sequence[tuple[int, float]]) -> Markup:
     axes.plot(steps, values, color=ACCENT)
     if min(values) > 0:
         axes.set_yscale("log")
+        for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis(lambda value, _place: f"{value:.2g}")
+        axes.tick_params(axis="y", which="minor", colors=MUTED, labelcolor=MUTED, length=0, labelsize=9)
     axes.set_xlabel("evaluations")
     axes.set_ylabel("loss")
     rows = table(("Evaluations", "Loss"), [(step, f"{value:.5g}") for step, value in losses])
     drawn = chart(figure, f"The loss falls from {values[0]:.4g} to {values[-1]:.4g}.", rows)
-    about = "A jump upwards is where the painting is carried over to its full size."
+    about = "A break in the curve is where the painting is carried over to its full size."
     return Markup("").join([drawn, paragraph(about, quiet=True)])
 
 
-def _picture(pixels: Pixels, size: int, alt: str) -> Markup:
+def _jpeg(pixels: Pixels, size: int) -> bytes:
     image = Image.fromarray(pixels)
     image.thumbnail((size, size))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
-    return sheet(buffer.getvalue(), alt)
+    return buffer.getvalue()
