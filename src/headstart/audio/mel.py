@@ -123,6 +123,19 @@ def mel_weights(spec: Waves) -> NDArray[np.float32]:
     return np.asarray(weights, np.float32)
 
 
+def band_centres(spec: Waves) -> NDArray[np.float64]:
+    """Return the frequency in the middle of each band, float64 [bands], in Hz.
+
+    Example:
+        >>> band_centres(Waves()).round()[[0, -1]]
+        array([ 155., 7215.])
+    """
+    scale: Scale = "slaney" if spec.front == "whisper" else "htk"
+    low, high = hertz_to_mel(spec.lowest, scale), hertz_to_mel(spec.highest, scale)
+    middles = np.linspace(low, high, spec.bands + 2)[1:-1]
+    return _slaney_to_hertz(middles) if scale == "slaney" else 700.0 * np.expm1(middles / 1127.0)
+
+
 _BEND, _BEND_MEL, _STEP = 1000.0, 15.0, 27 / np.log(6.4)
 
 

@@ -61,7 +61,7 @@ def draw(content: bytes | NDArray[np.uint8], timeline: Timeline) -> Image.Image:
         low, high = hertz_to_mel(spec.lowest), hertz_to_mel(spec.highest)
         share = float((hertz_to_mel(hertz) - low) / (high - low))
         pen.text((left - 6, _EDGE + _HEIGHT * (1 - share)), name, _INK, anchor="rm")
-    for second, name in _ticks(timeline.seconds, width):
+    for second, name in ticks(timeline.seconds, width):
         x = left + second * scale
         pen.line((x, _EDGE + _HEIGHT, x, bottom + 4), _FAINT)
         pen.text((x, bottom + 8), name, _INK, anchor="mt" if second else "lt")
@@ -110,8 +110,17 @@ def _spectrogram(content: bytes | NDArray[np.uint8], spec: Waves, width: int) ->
     return Image.fromarray(colours.astype(np.uint8)).resize((width, _HEIGHT), Image.Resampling.BILINEAR)
 
 
-def _ticks(seconds: float, width: int) -> Iterator[tuple[float, str]]:
-    """Yield the marks of the time axis and what is written at them."""
+def ticks(seconds: float, width: int) -> Iterator[tuple[float, str]]:
+    """Yield the marks of a time axis and what is written at them.
+
+    Args:
+        seconds: How long it is, float.
+        width: Likewise, int, in pixels.
+
+    Example:
+        >>> list(ticks(1.0, 200))
+        [(0.0, '0 s'), (0.5, '0.5 s'), (1.0, '1 s')]
+    """
     apart = next((tick for tick in _TICKS if tick * width / seconds >= _TICK_ROOM), _TICKS[-1])
     for number in range(int(seconds / apart) + 1):
         second = number * apart
