@@ -31,8 +31,8 @@ from headstart.serving.people import People
 from headstart.serving.security import Keys
 from headstart.serving.settings import Settings
 from headstart.serving.shared import Serving
-from headstart.serving.studio_commands import EXPLAIN
 from headstart.studio.jobs import JobStore
+from headstart.studio.making import EXPLAIN
 
 PAGES = ("/", "/?model=mood", "/models/mood/card", "/login")
 CLOSED = ("/studio", "/studio/make/summarize", "/review", "/monitor", "/monitor/report")
@@ -385,9 +385,9 @@ def test_explanations_as_a_page_and_as_json(
         out = tmp_path / f"out-{model.stem}"
         out.mkdir()
         inputs = {"model": [model], "items": [tmp_path / name, tmp_path / "broken.jpg"]}
-        EXPLAIN.run(inputs, {}, out, lambda share, step: steps.append((share, step)))
+        EXPLAIN.run(inputs, {"method": "auto"}, out, lambda share, step: steps.append((share, step)))
         told, unread = json.loads((out / "explain.json").read_text())
-        assert told["prediction"]["input"] == name
+        assert told["input"] == name
         assert unread["input"] == "broken.jpg"
         page = (out / "explain.html").read_text()
         assert "Cannot be read" in page

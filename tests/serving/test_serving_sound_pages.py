@@ -182,14 +182,16 @@ def test_the_studio_explains_sounds(noises: Path, scene: bytes, tmp_path: Path) 
     out = tmp_path / "out"
     out.mkdir()
     inputs = {"model": [noises], "items": [tmp_path / name for name in files]}
-    explain.run(inputs, {}, out, lambda _share, _step: None)
+    explain.run(inputs, {"method": "auto"}, out, lambda _share, _step: None)
     told = json.loads((out / "explain.json").read_text())
     assert [each["label"] for each in told[0]["segments"]] == ["hiss", "tone"]
     assert "error" in told[1]
     page = (out / "explain.html").read_text()
     assert "11.0 s" in page
     assert "text.wav" in page
-    assert (out / "01.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("01.png", "01-heard.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    assert told[0]["band"][0] < told[0]["band"][1]
 
 
 # What follows needs a browser.

@@ -26,16 +26,13 @@ def run(
     Start it beside `headstart serve`; several may share one queue.
     """
     from headstart.errors import OptionError
-    from headstart.serving import studio_commands
     from headstart.serving.settings import default_state
     from headstart.studio.worker import step_back, work
 
     if minutes <= 0:
         raise OptionError("more than no time for a job", f"--minutes {minutes:g}", "leave it out")
     step_back()
-    taken = work(
-        state or default_state(), minutes=minutes, once=once, say=common.tell, module=studio_commands.__name__
-    )
+    taken = work(state or default_state(), minutes=minutes, once=once, say=common.tell)
     if json:
         common.show_json({"jobs": taken})
     return 0

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from headstart.artefact.model import Model
     from headstart.backbones.backbone import Backbone
 
-_STEPS = 16
+_STEPS = 32
 _VALUES = 150_000
-"""Values of all patches that go through a network at once: 16 of YAMNet's, one of AST's."""
+"""Values of all patches that go through a network at once: 24 of YAMNet's, one of AST's."""
 _KNOWN: WeakKeyDictionary[Model, list[Backbone]] = WeakKeyDictionary()
 
 
@@ -29,7 +29,9 @@ def networks(model: Model, offline: bool) -> list[Backbone]:
     return _KNOWN[model]
 
 
-def integrated(network: Backbone, patch: Patch, quiet: Floats, slope: Floats) -> Floats:
+def integrated(
+    network: Backbone, patch: Patch, quiet: Floats, slope: Floats, *, steps: int = _STEPS
+) -> Floats:
     """Return integrated gradients over a patch, from one that is quiet everywhere.
 
     Captum's IntegratedGradients computes the same, but all steps at once, for which the patches of a
@@ -40,6 +42,7 @@ def integrated(network: Backbone, patch: Patch, quiet: Floats, slope: Floats) ->
         patch: float32 [frames, bands].
         quiet: The values of quiet bands, float64 [bands].
         slope: How the answer follows the network's features, float64 [d].
+        steps: Gradients on the way, int. Defaults to 32.
 
     Returns:
         float64 [frames, bands]; they add up to what the patch brings above a quiet one.
@@ -52,9 +55,9 @@ def integrated(network: Backbone, patch: Patch, quiet: Floats, slope: Floats) ->
     away = there - start
     total = torch.zeros_like(there)
     towards = torch.from_numpy(slope).float()
-    for some in ((torch.arange(_STEPS) + 0.5) / _STEPS).split(max(1, _VALUES // patch.size)):
+    for some in ((torch.arange(steps) + 0.5) / steps).split(max(1, _VALUES // patch.size)):
         with torch.enable_grad():
             points = (start + some[:, None, None] * away).requires_grad_()
             (gradient,) = torch.autograd.grad((network(points)[1] @ towards).sum(), points)
         total += gradient.sum(0)
-    return (total * away / _STEPS).double().numpy()
+    return (total * away / steps).double().numpy()

@@ -1,4 +1,4 @@
-"""What the studio's page offers to make: summaries, dreams, paintings."""
+"""What the studio's page offers to make: explanations, summaries, dreams, paintings."""
 
 from __future__ import annotations
 
@@ -64,6 +64,30 @@ SUMMARIZE = register(
         (Input("model", "Model", "model", ("text",)), Input("texts", "Texts", "files", ("text",), most=50)),
         (Option("sentences", "Sentences to pick", 3, least=1, most=20),),
         _summarize,
+    )
+)
+
+
+def _explain(
+    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
+) -> None:
+    from headstart.studio.explanations import explain_files
+
+    explain_files(inputs["model"][0], inputs["items"], out, progress, **options)
+
+
+EXPLAIN = register(
+    Command(
+        "explain",
+        "Explain",
+        "Shows what a model's answers come from: places in pictures, words in texts, moments and pitches in "
+        "sounds.",
+        (
+            Input("model", "Model", "model", ("image", "text", "audio")),
+            Input("items", "Pictures, texts or sounds", "files", ("image", "text", "audio"), most=20),
+        ),
+        (Option("method", "How", "auto", ("auto", "occlusion", "gradients", "hirescam", "gradcam")),),
+        _explain,
     )
 )
 

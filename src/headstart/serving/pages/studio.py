@@ -13,10 +13,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from headstart.errors import OptionError
 from headstart.modalities import modality
-from headstart.serving import studio_commands  # noqa: F401 (registers its commands)
 from headstart.serving.models import SUFFIX
 from headstart.serving.pages.base import blueprint, document, person, sentence
 from headstart.serving.shared import serving
+from headstart.studio import making  # noqa: F401 (registers its commands)
 from headstart.studio.commands import Command, Input, commands
 from headstart.studio.commands import command as command_of
 from headstart.studio.jobs import Job, JobStore
