@@ -286,16 +286,17 @@ def test_tokens_of_a_transformer_are_looked_at_where_they_still_count() -> None:
 
     class Attends(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.cat([x[:, :1] + x[:, 1:].tanh().mean(1, keepdim=True), x[:, 1:]], 1)
+            normed = nn.functional.layer_norm(x[:, 1:], (3,))  # for which a token's length is the same
+            return torch.cat([x[:, :1] + normed.mean(1, keepdim=True), x[:, 1:]], 1)
 
     spec = Preprocess(size=40, mean=(127.0, 127.0, 127.0), std=(64.0, 64.0, 64.0))
     blocks = {"embeddings": Patches(), "layer1": nn.Identity(), "layer2": Attends()}
     card = Card("toy", "toy", "here", "CC0-1.0", "nothing", spec, 3, tuple(blocks), 0, "")
     head = Head("linear", ((np.array([[1.0, 0], [0, 0], [0, 1]], np.float32), np.zeros(2, np.float32)),))
     network = ScoreNetwork([Backbone(card, blocks, ClassToken(5))], [head], "label", "mean")
-    pixels = np.full((40, 40, 3), 127, np.uint8)
-    pixels[8:16, 24:32] = (200, 127, 127)  # red: the first class
-    pixels[32:, :8] = (127, 127, 200)  # blue: the second
+    pixels = np.full((40, 40, 3), (120, 200, 120), np.uint8)
+    pixels[8:16, 24:32] = (200, 127, 110)  # red: the first class
+    pixels[32:, :8] = (110, 127, 200)  # blue: the second
     for high_resolution in (True, False):
         (brought,) = cam(network, [pixels], 0, high_resolution=high_resolution)
         assert brought.shape == (5, 5)

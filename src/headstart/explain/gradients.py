@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
 
 _STEPS = 24
+_TOKEN_STEPS = 8
 _AT_ONCE = 4
 _PATCH = 16
 """Side, in pixels, of the squares that the gradients of pixels are added up in: single ones are noise."""
@@ -30,7 +31,10 @@ def cam(
     """Return the class-activation maps of the last block whose places bear on the answer.
 
     A transformer's features are its class token, on which the other tokens of the last block have no
-    bearing any more; there it is the block before. (Captum's LayerGradCam knows neither tokens nor HiResCAM.)
+    bearing any more; there it is the block before. And tokens go through a layer norm, for which their length
+    is the same, so that every product of a token and its gradient is 0. What counts for HiResCAM there is how
+    a token differs from the mean of all, times the gradient on the way from that mean (integrated gradients).
+    Captum's LayerGradCam knows neither tokens nor HiResCAM.
 
     Args:
         network: The model's network.
@@ -47,38 +51,45 @@ def cam(
         features = [backbone(x)[1] for backbone, x in zip(backbones, inputs, strict=True)]
     found = []
     for number, (backbone, x) in enumerate(zip(backbones, inputs, strict=True)):
+
+        def answer(own: Tensor, number: int = number) -> Tensor:
+            others = [each.expand(len(own), -1) for each in features]
+            return network.score([*others[:number], own, *others[number + 1 :]], column)
+
         pool = MiddlePool(getattr(backbone.pool, "prefix", 0))
         for block in reversed(backbone.card.blocks):
-            activations, gradient = _at(network, backbone, x, block, features, number, column)
-            places, slopes = pool(activations)[0], pool(gradient)[0]
+            with torch.no_grad():
+                there = backbone.run_blocks(backbone.normalise(x), stop=block)
+            slopes = pool(_slopes(backbone, block, there, answer))[0]
             if slopes.abs().max() > 0:
                 break
-        slopes = slopes if high_resolution else slopes.mean((2, 3), keepdim=True)
+        places = pool(there)[0]
+        if not high_resolution:
+            slopes = slopes.mean((2, 3), keepdim=True)
+        elif there.ndim == 3:
+            away = there - _mean_token(there, pool.prefix)
+            left = 1 - (torch.arange(_TOKEN_STEPS)[:, None, None] + 0.5) / _TOKEN_STEPS
+            slopes = pool(_slopes(backbone, block, there - left * away, answer))[0].mean(0, keepdim=True)
+            places = pool(away)[0]
         found.append((places * slopes).sum(1)[0].double().numpy())
     return found
 
 
-def _at(
-    network: ScoreNetwork,
-    backbone: Backbone,
-    x: Tensor,
-    block: str,
-    features: Sequence[Tensor],
-    number: int,
-    column: int,
-) -> tuple[Tensor, Tensor]:
-    """Return what a block of one member gives, and how the answer depends on it."""
+def _mean_token(tokens: Tensor, prefix: int) -> Tensor:
+    """Return tokens of which each patch is the mean of all, the others as they are."""
+    mean = tokens[:, prefix:].mean(1, keepdim=True).expand_as(tokens[:, prefix:])
+    return torch.cat([tokens[:, :prefix], mean], 1)
+
+
+def _slopes(backbone: Backbone, block: str, points: Tensor, answer: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return how the answer depends on what a block gives, at some points: a gradient of their shape."""
     blocks = backbone.card.blocks
-    with torch.no_grad():
-        activations = backbone.run_blocks(backbone.normalise(x), stop=block)
     with torch.enable_grad():
-        activations.requires_grad_()
+        points = points.detach().requires_grad_()
         rest = blocks[blocks.index(block) + 1 :]
-        end = backbone.run_blocks(activations, start=rest[0]) if rest else activations
-        own = backbone.pooled(blocks[-1], end)
-        score = network.score([*features[:number], own, *features[number + 1 :]], column).sum()
-        (gradient,) = torch.autograd.grad(score, activations)
-    return activations.detach(), gradient
+        end = backbone.run_blocks(points, start=rest[0]) if rest else points
+        (gradient,) = torch.autograd.grad(answer(backbone.pooled(blocks[-1], end)).sum(), points)
+    return gradient
 
 
 def integrated(network: ScoreNetwork, pixels: Sequence[Pixels], column: int) -> list[Floats]:
