@@ -1,6 +1,6 @@
 """How long a dream takes, against the classic octave loop in torch; and how much memory 12 megapixels need.
 
-    python benchmarks/dream.py [--size 512] [--repeats 3]
+    python benchmarks/dream.py [--size 384] [--steps 10] [--repeats 3]
 
 The peer (support/classic_dream.py) translates the Keras example. Both dream on the same photograph with the
 same layers, octaves, steps and rate; they take turns in one process, and the median counts. How excited both
@@ -37,8 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=int, default=512, help="longer side in pixels")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--size", type=int, default=384, help="longer side in pixels")
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -226,15 +226,19 @@ def test_an_unknown_network(tmp_path: Path) -> None:
         draw_network("no_such_network", tmp_path / "a.html", offline=True)
 
 
-def test_classes_of_imagenet_and_of_a_fitted_model(tmp_path: Path, pattern_pictures: Path) -> None:
+def test_classes_of_imagenet(tmp_path: Path) -> None:
+    made = draw_network(
+        "efficientnet_lite0", tmp_path / "fish.png", layer=CLASSES, channels=[0], size=64, steps=2
+    )
+    assert [each["channel"] for each in made["layers"][CLASSES]] == [0]
+
+
+@pytest.mark.slow
+def test_classes_of_a_fitted_model(tmp_path: Path, pattern_pictures: Path) -> None:
     import headstart as hs
 
-    made = draw_network(
-        "efficientnet_lite0", tmp_path / "fish.png", layer=CLASSES, channels=[0], size=64, steps=4
-    )
-    assert len(made["layers"][CLASSES]) == 1
-    model = hs.fit(hs.data.open(pattern_pictures)).save(tmp_path / "patterns.headstart")
-    made = draw_network(str(model), tmp_path / "patterns.png", layer=CLASSES, size=96, steps=16)
+    folder = hs.fit(hs.data.open(pattern_pictures)).save(tmp_path / "patterns.headstart")
+    made = draw_network(str(folder), tmp_path / "patterns.png", layer=CLASSES, size=96, steps=16)
     told = made["layers"][CLASSES]
     assert len(told) == 3
     assert not any(each["dead"] for each in told)

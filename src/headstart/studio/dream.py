@@ -23,6 +23,8 @@ _PROBE = 256
 """Side of the picture that tells how far apart a layer's places are."""
 _PLACES = 2
 """What a layer must at least see of the smallest octave, in each direction."""
+_COMPARED = 1 << 24
+"""Pairs of places, of a picture and its guide, that are compared at once."""
 _ZOOM = 1.03
 """How much nearer each frame of a zoom is."""
 
@@ -130,7 +132,7 @@ def dream(
     options = options or DreamOptions()
     content = shrunk(content, options.size)
     goal = _Goal(layers(tuple(options.layers)), content, options.layers, guide)
-    return _Dreamer(goal, options, say).dream(content, see)
+    return _Dreamer(goal, content.shape[:2], options, say).dream(content, see)
 
 
 def zoom(
@@ -162,8 +164,8 @@ def zoom(
     options = options or DreamOptions()
     goal = _Goal(layers(tuple(options.layers)), dreamt, options.layers, guide)
     few = replace(options, octaves=min(2, options.octaves), steps=max(1, options.steps // 8))
-    dreamer = _Dreamer(goal, few, say)
     height, width = dreamt.shape[:2]
+    dreamer = _Dreamer(goal, (height, width), few, say)
     aside = ((1 - 1 / _ZOOM) * width / 2, (1 - 1 / _ZOOM) * height / 2)
     middle = (*aside, width - aside[0], height - aside[1])
     for number in range(frames):
@@ -204,7 +206,7 @@ class _Goal:
         self._guide = None if guide is None else self._features(guide)
         with torch.no_grad():
             scene = self._answers(_tensor(self._fit(content)))
-        self._units = {name: max(float(value), 1e-6) for name, value in scene.items()}
+        self._units = {name: max(abs(float(value)), 1e-6) for name, value in scene.items()}
 
     def excitement(self, part: Tensor) -> Tensor:
         """Return how strongly the layers answer to part of a picture, float [1, 3, h, w]."""
@@ -244,7 +246,9 @@ def _likeness(activation: Tensor, guide: Tensor) -> Tensor:
     """Return how alike each place is to the place of the guide that it is most alike to, the mean."""
     places, known = activation.flatten(2)[0], guide.flatten(2)[0]
     with torch.no_grad():
-        best = (places.T @ known).argmax(1)
+        # A part of the places at a time: all pairs with the guide's can be more than memory holds.
+        few = max(1, _COMPARED // known.shape[1])
+        best = torch.cat([(part.T @ known).argmax(1) for part in torch.split(places, few, 1)])
     return (places * known[:, best]).sum(0).mean()
 
 
@@ -269,12 +273,18 @@ def _stride(network: Layers) -> int:
 class _Dreamer:
     """Climbs: octave by octave, step by step."""
 
-    def __init__(self, goal: _Goal, options: DreamOptions, say: Say) -> None:
-        self._goal, self._options, self._say = goal, options, say
+    def __init__(self, goal: _Goal, shape: tuple[int, ...], options: DreamOptions, say: Say) -> None:
+        self._options = options
         self._tiling = Tiling(goal.excitement, options.tile, goal.least, options.seed, say)
+        height, width = shape
+        shares = [options.scale**-power for power in reversed(range(options.octaves))]
+        sizes = [(round(height * share), round(width * share)) for share in shares]
+        self._sizes = [size for size in sizes if min(size) >= goal.least]
+        if (few := len(sizes) - len(self._sizes)) > 0:
+            say(f"{few} of {len(sizes)} octaves are too small for these layers: left out")
 
     def dream(self, content: Pixels, see: See = lambda _dreamt: None) -> Pixels:
-        sizes, options = self._sizes(content), self._options
+        sizes, options = self._sizes, self._options
         work = options.steps * sum(height * width for height, width in sizes)
         step, done = 0, 0
         base = _tensor(_resized(content, sizes[0]))
@@ -290,19 +300,6 @@ class _Dreamer:
                 step, done = step + 1, done + size[0] * size[1]
                 see(Dreamt(step, options.steps * len(sizes), done / work, excitement, picture))
         return _pixels(picture)
-
-    def _sizes(self, content: Pixels) -> list[tuple[int, int]]:
-        """Return height and width of each octave, those left out that the layers could not see."""
-        height, width = content.shape[:2]
-        options = self._options
-        shares = [options.scale**-power for power in reversed(range(options.octaves))]
-        sizes = [(round(height * share), round(width * share)) for share in shares]
-        seen = [size for size in sizes if min(size) >= self._goal.least]
-        if len(seen) < len(sizes):
-            self._say(
-                f"{len(sizes) - len(seen)} of {len(sizes)} octaves are too small for these layers: left out"
-            )
-        return seen
 
 
 def _tensor(picture: Pixels) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from headstart.files import write_json
 from headstart.images.decode import decode
 from headstart.images.saving import check_picture_name, save_picture
 from headstart.progress import Say, quiet
-from headstart.studio.dream import DreamOptions, Dreamt, See, dream, zoom
+from headstart.studio.dream import DreamOptions, Dreamt, Pixels, See, dream, zoom
 from headstart.studio.layers import Layers
 from headstart.studio.video import check_video_name, write_video
 
@@ -92,6 +92,12 @@ def dream_file(
     }
     write_json(output.with_suffix(".json"), made)
     if flight is not None:
-        say(f"a zoom of {frames} frames")
-        write_video(flight, zoom(dreamt, of, wanted, frames=frames, guide=guiding, say=say))
+        flown = zoom(dreamt, of, wanted, frames=frames, guide=guiding, say=say)
+        write_video(flight, _counted(flown, frames, say))
     return made
+
+
+def _counted(flown: Iterable[Pixels], frames: int, say: Say) -> Iterator[Pixels]:
+    for number, frame in enumerate(flown, 1):
+        say(f"frame {number} of {frames}")
+        yield frame
