@@ -16,6 +16,7 @@ from headstart.backbones.catalogue import CARDS, is_cached
 from headstart.errors import ArtefactError, DecodeError, HeadstartError, OptionError
 from headstart.fitting import answers, compare_models, evaluate_model, fit
 from headstart.fitting.reporting import Report
+from headstart.pages import Markup
 from test_imports import TRAINING, loaded
 from toy_texts import NAME, OWN, ToyText, write_texts, written
 
@@ -35,6 +36,16 @@ def saved(model: hs.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answered(model: hs.Model) -> list[str | None]:
     return [found.label for found in model.predict(ASKED)]
+
+
+def test_the_worst_errors_have_marked_words_and_neighbours(model: hs.Model) -> None:
+    assert isinstance(model.report, Report)
+    why = model.report.content.why
+    assert all(reason.near for reason in why)
+    assert any(isinstance(reason.shown, Markup) for reason in why)
+    page = model.report.html()
+    assert '<p class="marked"' in page
+    assert why[0].near[0].name in page
 
 
 def round_trip(model: hs.Model, folder: Path) -> hs.Model:
