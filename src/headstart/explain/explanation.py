@@ -91,12 +91,13 @@ class PictureExplanation(Explanation):
         if self._peak is None:
             return self.box
         rows, columns = self._peak
-        across, down = (right - left) / self._fine.shape[1], (bottom - top) / self._fine.shape[0]
-        return (
-            left + int(columns.start * across),
-            top + int(rows.start * down),
-            left + int(np.ceil(columns.stop * across)),
-            top + int(np.ceil(rows.stop * down)),
+        down, across = self._fine.shape
+        width, height = right - left, bottom - top
+        return (  # in whole numbers, rounded outwards: 29 · (56 / 56) may be more than 29
+            left + columns.start * width // across,
+            top + rows.start * height // down,
+            left - (-columns.stop * width // across),
+            top - (-rows.stop * height // down),
         )
 
     @property
@@ -105,7 +106,7 @@ class PictureExplanation(Explanation):
         if self._peak is None:
             return 0.0
         positive = np.maximum(self._fine, 0)
-        return float(positive[self._peak].sum() / positive.sum())
+        return min(1.0, float(positive[self._peak].sum() / positive.sum()))
 
     @cached_property
     def _fine(self) -> Floats:
