@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -98,6 +99,21 @@ def test_a_frame_that_fails_leaves_the_older_video(tmp_path: Path, ending: str) 
         write_video(path, frames())
     assert path.read_bytes() == b"older"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_sound_of_another_video_comes_along(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(16_000) / 8).astype(np.float32) / 2
+    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
+    write_video(tmp_path / "heard.mp4", moving(10), fps=10, sound=tmp_path / "tone.wav")
+    write_video(tmp_path / "copy.mp4", moving(10), fps=10, sound=tmp_path / "heard.mp4")
+    write_video(tmp_path / "silent.mp4", moving(10), fps=10)
+    write_video(tmp_path / "quiet.mp4", moving(10), fps=10, sound=tmp_path / "silent.mp4")  # it has none
+    for name in ("heard", "copy"):
+        assert b"mp4a" in (tmp_path / f"{name}.mp4").read_bytes()
+    for name in ("silent", "quiet"):
+        assert b"mp4a" not in (tmp_path / f"{name}.mp4").read_bytes()
+        assert len(list(read_video(tmp_path / f"{name}.mp4"))) == 10
+    assert len(list(read_video(tmp_path / "copy.mp4"))) == 10
 
 
 def test_frames_of_two_sizes(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def _write_mp4(path: Path, frames: Iterator[Pixels], fps: float, sound: Path | N
     command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:.6g}"]
     command += ["-i", "pipe:0"]
     if sound is not None:
-        command += ["-i", f"file:{sound}", "-map", "0:v", "-map", "1:a?", "-c:a", "aac", "-shortest"]
+        command += ["-i", f"file:{sound}", "-map", "0:v", "-map", "1:a?", "-c:a", "aac"]
     command += ["-c:v", "libx264", "-crf", _QUALITY, "-pix_fmt", "yuv420p"]
     command += ["-movflags", "+faststart", "-f", "mp4", f"file:{path}"]
     with _running(command, stdin=subprocess.PIPE) as (process, said):
