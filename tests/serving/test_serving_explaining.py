@@ -17,6 +17,7 @@ from PIL import Image
 from headstart.audio.hearing import sounding
 from headstart.backbones.card import Waves
 from headstart.errors import DecodeError
+from headstart.explain.overlay import AGAINST, FOR
 from headstart.pages import FOR_AND_AGAINST, ROLES, style
 from headstart.serving import explaining
 from headstart.serving.batching import Late
@@ -25,6 +26,8 @@ from headstart.serving.models import Registry, Served
 from headstart.serving.settings import Settings
 from headstart.transfer.heads import Head
 from toy_sounds import encoded, toy_sound
+from toy_texts import RARE, ToyText
+from written_models import model_of, transformer_member
 
 
 def soon() -> float:
@@ -57,14 +60,20 @@ def test_the_map_adds_up_to_the_answer(served: Registry, picture: bytes) -> None
     assert brought == pytest.approx(margin, abs=0.05 * abs(margin) + 0.1)
 
 
-def test_the_overlay_is_a_picture_of_what_the_network_saw(served: Registry, picture: bytes) -> None:
+def test_the_overlay_is_the_picture_with_what_counts(served: Registry, picture: bytes) -> None:
     found = explain(served["patterns"], picture, soon())
     overlay = Image.open(io.BytesIO(base64.b64decode(found["overlay"])))
-    side = served["patterns"].model.front_end.preprocess.size  # type: ignore[union-attr]
-    assert (overlay.format, overlay.size) == ("PNG", (side, side))
-    red, _, blue = np.asarray(overlay.convert("RGB"), float).reshape(-1, 3).T
-    warm = Image.fromarray(np.array(found["map"], np.float32)).resize((side, side), Image.Resampling.BICUBIC)
-    assert np.corrcoef(np.asarray(warm).ravel(), red - blue)[0, 1] > 0.3
+    sent = Image.open(io.BytesIO(picture))
+    assert overlay.format == "PNG"
+    assert overlay.width / overlay.height == pytest.approx(sent.width / sent.height, rel=0.02)
+    red, _, blue = np.asarray(overlay.convert("RGB"), float).transpose(2, 0, 1)
+    warm = Image.fromarray(np.array(found["map"], np.float32)).resize(overlay.size, Image.Resampling.BICUBIC)
+    assert np.corrcoef(np.asarray(warm).ravel(), (red - blue).ravel())[0, 1] > 0.3
+    left, top, right, bottom = found["region"]
+    assert 0 <= left < right <= overlay.width
+    assert 0 <= top < bottom <= overlay.height
+    assert 0 < found["share"] <= 1
+    assert np.asarray(warm)[top:bottom, left:right].max() > 0.8 * np.asarray(warm).max()
 
 
 def occluding(its: Served) -> Served:
@@ -91,27 +100,58 @@ def test_without_a_linear_head_parts_are_covered(settings: Settings, pattern_pic
     assert "occlusion" in found["method"]
     assert found["passes"] <= MOST_PASSES
     brought = np.abs(np.array(found["map"]))
-    assert brought.shape == (7, 7)
-    assert brought[:3, 4:].mean() > 1.2 * brought[4:, :3].mean()  # where something is, not on the grey
+    assert brought.shape == (8, 8)
+    assert brought[:4, 4:].mean() > 1.2 * brought[4:, :4].mean()  # where something is, not on the grey
 
 
-def test_the_sentence_that_decides_is_found(served: Registry) -> None:
-    text = "Nothing much here. This was wonderful, great, excellent. The table is made of wood."
-    found = explain(served["mood"], text, soon())
-    assert [each["text"] for each in found["parts"]] == text.replace(". ", ".|").split("|")
-    assert found["passes"] == 4
+LONG = "Nothing much here. This was wonderful, great, excellent. The table is made of wood."
+
+
+def test_of_a_model_that_counts_words_all_words_are_weighed(served: Registry) -> None:
+    found = explain(served["mood"], LONG, soon())
+    assert [each["text"] for each in found["parts"]] == LONG.replace(". ", ".|").split("|")
+    assert [each["text"] for each in found["words"]] == LONG.split()
+    assert (found["exact"], found["passes"]) == (True, 1)
+    total = sum(each["weight"] for each in found["words"])
+    assert sum(each["weight"] for each in found["parts"]) == pytest.approx(total, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def reading(toy_text: ToyText, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A tiny transformer, whose parts have to be left out."""
+    folder = tmp_path_factory.mktemp("reading")
+    model = model_of([transformer_member()])
+    model.record_golden(["The man went home."])
+    path = model.save(folder / "toy.headstart")
+    return Registry(Settings((path,), folder / "state"))["toy"]
+
+
+def test_elsewhere_sentences_are_left_out_then_words_of_the_one_that_decides(reading: Served) -> None:
+    known = " ".join(RARE["good"][:3])
+    text = f"The man went home. It was {known}. The scene was rather in the plot."
+    found = explain(reading, text, soon())
+    best = max(found["parts"], key=lambda part: part["weight"])["text"]
+    assert found["prediction"]["label"] == "good"
+    assert best.startswith("It was")
+    assert [each["text"] for each in found["words"]] == best.split()
+    assert not found["exact"]
     assert "sentence" in found["method"]
+    assert found["passes"] == 1 + 4 + 6
+    words = sorted(found["words"], key=lambda part: -part["weight"])
+    assert words[0]["text"].strip(".") in known
 
 
-def test_a_single_sentence_is_taken_apart_into_words(served: Registry) -> None:
-    found = explain(served["mood"], b"a wonderful day", soon())
-    assert [each["text"] for each in found["parts"]] == ["a", "wonderful", "day"]
-    assert explain(served["mood"], "word", soon())["parts"] == [{"text": "word", "weight": 0.0}]
+def test_a_single_sentence_is_taken_apart_into_words(served: Registry, reading: Served) -> None:
+    for its in (served["mood"], reading):
+        found = explain(its, b"a wonderful day", soon())
+        assert [each["text"] for each in found["parts"]] == ["a", "wonderful", "day"]
+        assert found["words"] == []
+        assert len(explain(its, "word", soon())["parts"]) == 1
 
 
-def test_a_long_text_takes_no_more_passes(served: Registry) -> None:
+def test_a_long_text_takes_no_more_passes(reading: Served) -> None:
     text = " ".join(f"This is sentence number {n}." for n in range(500))
-    found = explain(served["mood"], text, soon())
+    found = explain(reading, text, soon())
     assert found["passes"] <= MOST_PASSES
     assert len(found["parts"]) <= MOST_PASSES - 1
     assert " ".join(each["text"] for each in found["parts"]) == text
@@ -131,9 +171,18 @@ def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: by
     answer = shared_client.post("/v1/models/patterns:explain", data=picture)
     assert answer.status_code == 200
     assert answer.json is not None
-    assert {"model", "version", "prediction", "method", "exact", "passes", "map", "overlay"} == set(
-        answer.json
-    )
+    assert {
+        "model",
+        "version",
+        "prediction",
+        "method",
+        "exact",
+        "passes",
+        "map",
+        "overlay",
+        "region",
+        "share",
+    } == set(answer.json)
     named = shared_client.post("/v1/models/patterns:explain", data={"file": (io.BytesIO(picture), "a.jpg")})
     assert named.json is not None
     assert named.json["prediction"]["input"] == "a.jpg"
@@ -202,9 +251,9 @@ def test_the_colours_mean_the_same_in_pictures_and_in_texts() -> None:
         return tuple(int(light[place : place + 2], 16) for place in (1, 3, 5))
 
     assert FOR_AND_AGAINST == "Orange speaks for the answer, blue against it."
-    for red, green, blue in (of_marks("mark"), explaining._FOR):
+    for red, green, blue in (of_marks("mark"), FOR):
         assert red > green > blue
-    for red, green, blue in (of_marks(r"mark\.against"), explaining._AGAINST):
+    for red, green, blue in (of_marks(r"mark\.against"), AGAINST):
         assert red < green < blue
     # The server's own sheet comes after it, and leaves the colours as they are.
     own = Path(explaining.__file__).parent / "pages" / "static" / "serve.css"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 METHODS = ("auto", "gradcam", "hirescam", "gradients", "occlusion")
 _CELLS = 8
 """Cells in each direction of a picture of which four at a time are covered: 49 passes."""
-_REFINED = 16
-"""Cells that are then covered alone: where most changed."""
+_REFINED = 14
+"""Cells that are then covered alone, where most changed: with the whole picture 64 passes."""
+Ask = Callable[[Sequence[Asked]], Iterable[Features]]
+"""From variants of an item to what the networks make of them."""
 _FINE = 56
 """Cells in each direction of a map that is put together from maps of different parts of the picture."""
 
@@ -55,6 +57,26 @@ class Looked:
     boxes: dict[FrontEnd, Box]
     features: Features
     grids: Sequence[NDArray[np.float32] | None]
+
+    @classmethod
+    def at(
+        cls,
+        asked: Asked,
+        picture: Pixels,
+        features: Features,
+        grids: Sequence[NDArray[np.float32] | None],
+    ) -> Looked:
+        """Return a picture as it was seen.
+
+        Args:
+            asked: The picture, prepared for its front ends.
+            picture: The same as it was, uint8 [h, w, 3].
+            features: As for the class.
+            grids: As for the class.
+        """
+        inputs = {front: np.asarray(rows[0], np.uint8) for front, rows in asked.inputs.items()}
+        boxes = {front: seen_box(picture, _spec(front)) for front in inputs}
+        return cls(inputs, boxes, features, grids)
 
     @property
     def box(self) -> Box:
@@ -117,7 +139,7 @@ def explain_picture(
         label=followed.label,
         confidence=followed.confidence(looked.features),
         method=_IN_WORDS[how],
-        exact=how == "place" and _is_linear(model),
+        exact=how == "place" and is_linear(model),
         picture=picture,
         evidence=evidence,
         seen=looked.box,
@@ -133,15 +155,14 @@ def look(model: Model, asked: Asked, picture: Pixels) -> Looked:
         asked: The picture, prepared for its front ends.
         picture: The same as it was, uint8 [h, w, 3].
     """
-    inputs = {front: np.asarray(rows[0], np.uint8) for front, rows in asked.inputs.items()}
     features, grids = {}, []
     for member in model.members:
         engine = model.engine_of(member)
         wanted = tuple(each for each in ("features", "grid") if each in getattr(engine, "outputs", ()))
-        out = engine.one(inputs[member.front_end], wanted or ("features",))
+        out = engine.one(np.asarray(asked.inputs[member.front_end][0], np.uint8), wanted or ("features",))
         features[member.network] = out["features"][None]
         grids.append(out.get("grid"))
-    return Looked(inputs, {front: seen_box(picture, _spec(front)) for front in inputs}, features, grids)
+    return Looked.at(asked, picture, features, grids)
 
 
 def _spec(front: FrontEnd) -> Preprocess:
@@ -173,7 +194,8 @@ def _evidence(followed: Followed, looked: Looked, method: str, offline: bool) ->
     return (np.maximum(found, 0) if method == "gradcam" else found), method
 
 
-def _is_linear(model: Model) -> bool:
+def is_linear(model: Model) -> bool:
+    """Return whether what the places of a picture bring adds up to the answer."""
     one = len(model.members) == 1 or model.combine == "sum"
     return one and all(len(member.head.layers) == 1 for member in model.members)
 
@@ -244,7 +266,7 @@ def _cells(start: float, stop: float, length: float, cells: int) -> slice:
     return slice(first, max(first + 1, round(stop / length * cells)))
 
 
-def by_occlusion(followed: Followed, looked: Looked) -> Floats:
+def by_occlusion(followed: Followed, looked: Looked, ask: Ask | None = None) -> Floats:
     """Return by how much the answer falls when parts are covered: large parts, then small ones that matter.
 
     Captum's Occlusion wants a network in torch and one input; this asks the saved model itself, whose
@@ -253,13 +275,14 @@ def by_occlusion(followed: Followed, looked: Looked) -> Floats:
     Args:
         followed: What is followed.
         looked: The picture.
+        ask: What asks the networks about variants. Defaults to None: the model itself.
 
     Returns:
         float64 [8, 8].
     """
     whole = followed.score(looked.features)
     windows = [(row, column, 2) for row, column in np.ndindex(_CELLS - 1, _CELLS - 1)]
-    falls = whole - _with_covered(followed, looked, windows)
+    falls = whole - _with_covered(followed, looked, windows, ask)
     total, count = np.zeros((_CELLS, _CELLS)), np.zeros((_CELLS, _CELLS))
     for (row, column, side), fall in zip(windows, falls, strict=True):
         cells = slice(row, row + side), slice(column, column + side)
@@ -268,13 +291,15 @@ def by_occlusion(followed: Followed, looked: Looked) -> Floats:
     found: Floats = total / count
     strongest = np.argsort(-np.abs(found).ravel(), kind="stable")[:_REFINED]
     alone = [(int(cell) // _CELLS, int(cell) % _CELLS, 1) for cell in strongest]
-    for (row, column, _), fall in zip(alone, whole - _with_covered(followed, looked, alone), strict=True):
+    for (row, column, _), fall in zip(
+        alone, whole - _with_covered(followed, looked, alone, ask), strict=True
+    ):
         found[row, column] = (found[row, column] + fall) / 2
     return found
 
 
 def _with_covered(
-    followed: Followed, looked: Looked, windows: Sequence[tuple[int, int, int]]
+    followed: Followed, looked: Looked, windows: Sequence[tuple[int, int, int]], ask: Ask | None
 ) -> NDArray[np.float64]:
     """Return the followed number with each window of cells covered, (row, column, side) → float64 [n]."""
     left, top, right, bottom = looked.box
@@ -283,7 +308,7 @@ def _with_covered(
         (left + column * across, top + row * down, left + (column + side) * across, top + (row + side) * down)
         for row, column, side in windows
     )
-    return np.array([followed.score(features) for features in _covering(followed.model, looked, places)])
+    return np.array([followed.score(features) for features in _covering(followed.model, looked, places, ask)])
 
 
 def _without_region(followed: Followed, looked: Looked, region: Box) -> LeftOut:
@@ -294,14 +319,18 @@ def _without_region(followed: Followed, looked: Looked, region: Box) -> LeftOut:
 
 
 def _covering(
-    model: Model, looked: Looked, places: Iterable[tuple[float, float, float, float]]
-) -> Iterator[Features]:
+    model: Model,
+    looked: Looked,
+    places: Iterable[tuple[float, float, float, float]],
+    ask: Ask | None = None,
+) -> Iterable[Features]:
     """Yield what the networks make of the picture with each place covered.
 
     Args:
         model: The model.
         looked: The picture.
         places: Left, top, right, bottom in pixels of the original picture.
+        ask: As for `by_occlusion`.
     """
     variants = (
         Asked(
@@ -309,8 +338,9 @@ def _covering(
         )
         for place in places
     )
-    for asked in see(variants, model.members, model.engine_of):
-        yield asked.features
+    if ask is not None:
+        return ask(list(variants))
+    return (asked.features for asked in see(variants, model.members, model.engine_of))
 
 
 def _covered(pixels: Pixels, box: Box, place: tuple[float, float, float, float]) -> Pixels:

@@ -174,7 +174,7 @@ def of_words(
 
     def scores(points: Tensor) -> Tensor:
         seen = windows(points.reshape(-1, *vectors.shape[1:]), max(network.widths))
-        lines = network.embed_vectors(seen, there.repeat(len(points), 1)).unflatten(0, (len(points), -1))
+        lines = network.embed_vectors(seen, there.repeat(len(points), 1)).reshape(len(points), len(ids), -1)
         return network.classify(lines, there.any(-1).expand(len(points), -1))[1]
 
     at = np.zeros(len(text))
@@ -270,7 +270,7 @@ def in_parts(at: Floats, text: str, found: Sequence[str]) -> Floats:
     """
     if not found:
         return np.zeros(0)
-    return np.bincount(part_of_character(text, found), at, len(found))
+    return np.asarray(np.bincount(part_of_character(text, found), at, len(found)), np.float64)
 
 
 def part_of_character(text: str, found: Sequence[str]) -> NDArray[np.int64]:

@@ -55,9 +55,11 @@ def integrated(
     away = there - start
     total = torch.zeros_like(there)
     towards = torch.from_numpy(slope).float()
-    for some in ((torch.arange(steps) + 0.5) / steps).split(max(1, _VALUES // patch.size)):
+    shares = (torch.arange(steps) + 0.5)[:, None, None] / steps
+    at_once = max(1, _VALUES // patch.size)
+    for first in range(0, steps, at_once):
         with torch.enable_grad():
-            points = (start + some[:, None, None] * away).requires_grad_()
+            points = (start + shares[first : first + at_once] * away).requires_grad_()
             (gradient,) = torch.autograd.grad((network(points)[1] @ towards).sum(), points)
         total += gradient.sum(0)
-    return (total * away / steps).double().numpy()
+    return np.asarray((total * away / steps).numpy(), np.float64)

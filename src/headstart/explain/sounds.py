@@ -210,7 +210,9 @@ def _hear_part(
         windows = cut(spectrogram(recording.waves(spec.rate), spec), spec.size, spec.step)
         raw = {n: each for n, each in islice(enumerate(windows), part.start, part.stop) if n in kept}
     patches = [whole_patch(each, spec) for each in raw.values()]
-    quiet = np.zeros(1) if spec.front == "wave" else np.quantile(np.concatenate(patches), _QUIETEST, 0)
+    quiet = np.zeros(1)
+    if spec.front != "wave":
+        quiet = np.quantile(np.concatenate(patches), _QUIETEST, 0).astype(np.float64)
     frames = min(everything[part.stop - 1] + spec.size, whole.frames) - first
     starts = [everything[n] - first for n in raw]
     return _Part(first, frames, starts, patches, _features(model, iter(patches)), quiet)

@@ -173,7 +173,8 @@ def _by_sentence(text: str, words: Sequence[str], weights: Floats, found: Sequen
         return np.zeros(0)
     ends = np.cumsum([len(word) for word in words])
     first = ends - [len(word.lstrip()) for word in words]
-    return np.bincount(part_of_character(text, found)[first], weights, len(found))
+    number = part_of_character(text, found)[first]
+    return np.asarray(np.bincount(number, weights, len(found)), np.float64)
 
 
 def _without_best(

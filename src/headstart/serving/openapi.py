@@ -157,7 +157,10 @@ def _schemas(most: int) -> Json:
     explanation["properties"] |= {
         "map": {"type": "array", "items": _NUMBERS},
         "overlay": _TEXT,
+        "region": _NUMBERS,
+        "share": _NUMBER,
         "parts": parts,
+        "words": parts,
         "seconds": _NUMBER,
         "segments": _list_of(_object(start=_NUMBER, end=_NUMBER, label=_TEXT, confidence=_NUMBER)),
         "windows": _object(length=_NUMBER, starts=_NUMBERS, weights=_NUMBERS),

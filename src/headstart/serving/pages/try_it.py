@@ -47,6 +47,8 @@ class Shown:
         picture: What was sent, as a data address, or "".
         overlay: What counts in it, likewise.
         sentences: {"text", "level", "against"} of each sentence of a text; level is 0 to 5.
+        words: Likewise of its words, or those of the sentence that counts most.
+        share: How much of what speaks for it is in the frame on the overlay, str, or "".
         sound: What was sent, if that was a sound.
         how: How the explanation was made, one sentence, or "".
         error: Why there is no answer, or "".
@@ -59,6 +61,8 @@ class Shown:
     picture: str = ""
     overlay: str = ""
     sentences: Sequence[dict[str, Any]] = ()
+    words: Sequence[dict[str, Any]] = ()
+    share: str = ""
     sound: Heard | None = None
     how: str = ""
     error: str = ""
@@ -221,6 +225,8 @@ def _show(served: Served, item: bytes | str, prediction: Prediction, reasons: di
         picture,
         overlay,
         _marked(reasons.get("parts", ())),
+        _marked(reasons.get("words", ())),
+        percent(reasons["share"]) if reasons.get("share") else "",
         sound,
         _how(reasons),
     )
@@ -245,7 +251,10 @@ def _how(reasons: dict[str, Any]) -> str:
     if "windows" in reasons:
         return "This is exact: how the answer changes when a moment is left out."
     if reasons["exact"]:
-        return "This is exact: the map comes with the answer itself."
+        what = (
+            "the map comes with the answer itself" if "overlay" in reasons else "the model adds up its words"
+        )
+        return f"This is exact: {what}."
     what = "covering each part" if "overlay" in reasons else reasons["method"]
     return f"Found by {what}, in {reasons['passes']} passes."
 
