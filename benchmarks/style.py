@@ -7,8 +7,8 @@ same objective (its weights are the classic ones, written per value and per plac
 its picture, in whole grey levels as it would be saved, is judged by the classic loss in fp32. The time that
 counts is the one at which that is no higher than what the peer's ends with, judged in the same way or as the
 peer itself has it before whole grey levels, whichever is lower. Each works in a process of its own; they take
-turns, an iteration each, so that both see the same machine. Memory is the peak resident set of a process of its
-own over 20 evaluations.
+turns, an iteration each, so that both see the same machine. Memory is the peak resident set of a process of
+its own over 20 evaluations.
 """
 
 from __future__ import annotations
