@@ -73,6 +73,7 @@ def test_the_overlay_is_the_picture_with_what_counts(served: Registry, picture: 
     assert 0 <= left < right <= overlay.width
     assert 0 <= top < bottom <= overlay.height
     assert 0 < found["share"] <= 1
+    assert found["seen"][0] <= left < right <= found["seen"][2] + 1
     assert np.asarray(warm)[top:bottom, left:right].max() > 0.8 * np.asarray(warm).max()
 
 
@@ -180,6 +181,7 @@ def test_over_http_one_item_is_explained(shared_client: FlaskClient, picture: by
         "passes",
         "map",
         "overlay",
+        "seen",
         "region",
         "share",
     } == set(answer.json)

@@ -56,8 +56,9 @@ def explain(
     Returns:
         A JSON object: "prediction"; "method" in words, whether it is "exact", and in how many "passes".
         Of a picture "map", what each part brings, float [rows][columns]; "overlay", a PNG as base64 of the
-        picture, orange where it speaks for the answer, blue where against it; "region", the left, top, right
-        and bottom of what speaks for it most, in pixels of the overlay; its "share" of all that does.
+        picture, orange where it speaks for the answer, blue where against it; the left, top, right and bottom
+        of what the network has "seen" and of the "region" that speaks for the answer most, in pixels of the
+        overlay; its "share" of all that speaks for it.
         Of a text "parts", its sentences, and "words", each {"text", "weight"}: all words where the model
         counts them, else those of the sentence that counts most.
         Of a sound "seconds"; "segments", each {"start", "end", "label", "confidence"}; "windows", {"length",
@@ -163,6 +164,7 @@ def _of_picture(asking: _Asking, item: bytes | str) -> dict[str, Any]:
         exact=exact,
         map=[[round(float(value), 5) for value in row] for row in brought],
         overlay=_png(shown),
+        seen=[round(edge * scale) for edge in why.box],
         region=[round(edge * scale) for edge in why.region()],
         share=round(why.share, 4),
     )

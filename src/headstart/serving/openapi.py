@@ -157,6 +157,7 @@ def _schemas(most: int) -> Json:
     explanation["properties"] |= {
         "map": {"type": "array", "items": _NUMBERS},
         "overlay": _TEXT,
+        "seen": _NUMBERS,
         "region": _NUMBERS,
         "share": _NUMBER,
         "parts": parts,

@@ -49,6 +49,7 @@ class Shown:
         sentences: {"text", "level", "against"} of each sentence of a text; level is 0 to 5.
         words: Likewise of its words, or those of the sentence that counts most.
         share: How much of what speaks for it is in the frame on the overlay, str, or "".
+        pale: Whether a part of the overlay is pale, for the model does not see it.
         sound: What was sent, if that was a sound.
         how: How the explanation was made, one sentence, or "".
         error: Why there is no answer, or "".
@@ -63,6 +64,7 @@ class Shown:
     sentences: Sequence[dict[str, Any]] = ()
     words: Sequence[dict[str, Any]] = ()
     share: str = ""
+    pale: bool = False
     sound: Heard | None = None
     how: str = ""
     error: str = ""
@@ -227,6 +229,7 @@ def _show(served: Served, item: bytes | str, prediction: Prediction, reasons: di
         _marked(reasons.get("parts", ())),
         _marked(reasons.get("words", ())),
         percent(reasons["share"]) if reasons.get("share") else "",
+        any(reasons.get("seen", ())[:2]),  # what is cut off is cut off at both ends
         sound,
         _how(reasons),
     )
