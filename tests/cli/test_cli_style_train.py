@@ -62,6 +62,32 @@ def test_it_goes_on(paths: tuple[Path, Path, Path], headstart: Callable) -> None
     assert "another rate" in ran.err
 
 
+def test_what_was_cut_off_is_not_written_over(
+    paths: tuple[Path, Path, Path],
+    headstart: Callable,  # type: ignore[type-arg]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photos, style, _ = paths
+
+    looks: list[object] = []
+
+    def cut(*seen: object) -> None:
+        looks.append(seen)
+        if len(looks) == 2:  # the first is before anything was kept
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("headstart.studio.fast_training._SAVE_EVERY", -1.0)  # after every step
+    monkeypatch.setattr("headstart.studio.fast_making.save_picture", cut)
+    arguments = ("style-train", photos, style, "-o", tmp_path / "cut.style", "--steps", 3, *LITTLE)
+    assert headstart(*arguments, "--every", 3).code != 0
+    monkeypatch.undo()
+    ran = headstart(*arguments)
+    assert ran.code == 2
+    assert "--resume" in ran.err
+    assert headstart(*arguments, "--resume").code == 0
+
+
 def test_photographs_and_videos_are_painted(
     paths: tuple[Path, Path, Path],
     headstart: Callable,
@@ -117,6 +143,11 @@ def test_what_cannot_be_done(
         (("stylize", photo, empty, "-o", tmp_path / "a.png"), "style-train"),
         (("stylize", photo, trained, style, "-o", tmp_path / "a.png"), "one trained style"),
         (("stylize", photo, trained, "-o", tmp_path / "a.mp3"), "correct the ending"),
+        (
+            ("stylize", photo, trained, "-o", tmp_path / "a.png", "--colours", "--every", 5),
+            "--colours, --every",
+        ),
+        (("stylize", photo, style, "-o", tmp_path / "a.png", "--fast", "--mask", photo), "without --fast"),
     ):
         ran = headstart(*arguments)
         assert ran.code == 2, (arguments, ran.err)

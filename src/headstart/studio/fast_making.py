@@ -77,6 +77,9 @@ def make_style(
     run = output.with_name(f"{output.name}.run")
     identity = Identity("", f"vgg16 {network.card.digest} {digest_file(style)}", _digest(dataset), ())
     checkpoints = Checkpoints(run / FOLDER, identity)
+    if not resume and checkpoints.unfinished():
+        fix = "go on with --resume, or remove that folder"
+        raise OptionError("a new training", f"one that was cut off, in {run.name}", fix)
     training = StyleTraining(picture, lambda names: Layers(network, names), wanted, checkpoints)
     if resume:
         training.resume()

@@ -239,13 +239,13 @@ class StyleTraining:
                     losses.clear()
                     see(Look(self.paint(sample), self.step, self.seconds, self.loss))
                 if time.monotonic() - saved > _SAVE_EVERY:
-                    self._save()
+                    self._save(None)
                     saved = time.monotonic()
                 if self.seconds >= minutes * 60:
                     break
         if losses:
             self.loss = sum(losses) / len(losses)
-        self._save()
+        self._save("steps" if self.step >= self.options.steps else "time")
 
     def finished(self) -> StyleNetwork:
         """Return the network with its weights averaged over the last steps."""
@@ -280,7 +280,7 @@ class StyleTraining:
         self.step, self.seconds = notes["step"], notes["seconds"]
         self.loss = float("nan") if notes["loss"] is None else notes["loss"]
 
-    def _save(self) -> None:
+    def _save(self, stopped: str | None) -> None:
         parts = {
             "network": self.network.state_dict(),
             "adam": optimiser_state(self._optimiser),
@@ -289,6 +289,7 @@ class StyleTraining:
         tensors = {f"{part}/{name}": value for part, each in parts.items() for name, value in each.items()}
         loss = None if math.isnan(self.loss) else self.loss
         notes = {"options": self.does(), "step": self.step, "seconds": self.seconds, "loss": loss}
+        notes["stopped"] = stopped
         self._checkpoints.save(tensors, notes, None, dict)
 
     def does(self) -> dict[str, Any]:
