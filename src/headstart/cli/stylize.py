@@ -67,6 +67,13 @@ def run(
     folder could not be read.
     """
     if fast or any(style.is_dir() for style in styles):
+        slow = {
+            "--mask": mask, "--colours": colours, "--resume": resume, "--every": every,
+            "--style-layers": style_layers,
+        }  # fmt: skip
+        if given := [name for name, value in slow.items() if value]:
+            fix = "leave them out, or paint as a picture is painted, without --fast"
+            raise OptionError("options that one pass has", ", ".join(given), fix)
         return _in_one_pass(content, styles, output, _numbers(weights), size, steady, offline, json)
     from headstart.studio.painting import paint_file
 
