@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from pasted_patterns import LABELS, Known
 from PIL import Image
 
+from headstart.artefact.model import Model
 from headstart.errors import DecodeError, OptionError
 from headstart.explain import PictureExplanation
 from headstart.explain.network import score_network
 from headstart.explain.pictures import METHODS
+from headstart.transfer.calibration import AnyCalibration, Interval, Thresholds
+from headstart.transfer.heads import Head
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,7 +93,6 @@ def test_integrated_gradients_add_up_to_the_difference() -> None:
     from headstart.explain.gradients import integrated
     from headstart.explain.network import ScoreNetwork
     from headstart.explain.overlay import blur
-    from headstart.transfer.heads import Head
 
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
@@ -133,6 +135,41 @@ def test_a_label_of_ones_own_choice(known: Known) -> None:
         known.model.explain(each.picture, label="nonsense")
     with pytest.raises(OptionError, match="auto, gradcam, hirescam"):
         known.model.explain(each.picture, method="nonsense")
+
+
+def with_calibration(model: Model, calibration: AnyCalibration, columns: int) -> Model:
+    """Return the model with the first columns of its head, answering in another way."""
+    ((weight, bias),) = model.head.layers
+    head = Head("linear", ((weight[:, :columns], bias[:columns]),))
+    member = model.members[0]
+    return Model(
+        labels=model.labels if columns > 1 else ("value",),
+        modality="image",
+        front_end=member.front_end,
+        backbone=member.backbone,
+        network=member.network,
+        head=head,
+        calibration=calibration,
+    )
+
+
+def test_numbers_and_several_labels(known: Known) -> None:
+    """Their answers are linear in what the places bring, so the evidence and the bias are the answer."""
+    each = known.pictures[0]
+    ((_, bias),) = known.model.head.layers
+    number = with_calibration(known.model, Interval(0.9, 1.0), 1)
+    why = number.explain(each.picture)
+    assert isinstance(why, PictureExplanation)
+    assert (why.label, why.exact) == ("value", True)
+    assert why.evidence.sum() + bias[0] == pytest.approx(number.predict([each.picture])[0].value, abs=0.05)
+    several = with_calibration(known.model, Thresholds(2.0, (0.5, 0.5, 0.5)), 3)
+    for column, label in enumerate(LABELS):
+        why = several.explain(each.picture, label=label)
+        assert isinstance(why, PictureExplanation)
+        log_odds = np.log(why.confidence / (1 - why.confidence))
+        assert why.evidence.sum() + bias[column] / 2 == pytest.approx(log_odds, abs=0.05)
+    for method in ("gradcam", "occlusion"):
+        assert number.explain(each.picture, method=method).label == "value"
 
 
 def test_the_region_is_in_pixels_of_the_original_picture(known: Known) -> None:
@@ -212,8 +249,6 @@ def test_several_members_add_up(known: Known, tmp_path: Path) -> None:
     """Members that see other parts of the picture: the map is of all that any of them sees."""
     from dataclasses import replace
 
-    from headstart.artefact.model import Model
-
     model = known.model
     first = model.members[0]
     spec = replace(first.front_end.preprocess, crop=0.5)  # type: ignore[type-var]
@@ -277,7 +312,6 @@ def test_tokens_of_a_transformer_are_looked_at_where_they_still_count() -> None:
     from headstart.backbones.card import Card, Preprocess
     from headstart.explain.gradients import cam
     from headstart.explain.network import ScoreNetwork
-    from headstart.transfer.heads import Head
 
     class Patches(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
