@@ -83,7 +83,10 @@ def _case(name: str, alt: str, caption: Markup, reason: Reason, shows: Shows) ->
     if isinstance(reason.shown, bytes):
         item += _figure(glimpse(reason.shown, f"{alt}: what counted"), says)
     elif reason.shown is not None:  # a marked text is the text itself
-        item = _figure(fragment('<div class="scroll" tabindex="0">{}</div>', reason.shown), caption + says)
+        item = _figure(
+            fragment('<div class="scroll" tabindex="0">{}</div>', reason.shown),
+            caption + Markup("<br>") + says,
+        )
     near = glimpses(
         (
             shows(one.name),

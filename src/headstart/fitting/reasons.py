@@ -23,6 +23,7 @@ from headstart.evaluation.reasons import Neighbour, Reason
 from headstart.evaluation.results import Loss
 from headstart.explain.explaining import explain
 from headstart.explain.explanation import Explanation, PictureExplanation, SoundExplanation, TextExplanation
+from headstart.explain.overlay import overlay
 from headstart.retrieval.neighbours import unit
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _SECONDS = 3.0
 """So long explanations are looked for; errors whose turn comes later go without."""
 _NEAR = 3
 _SIDE = 200
+_WIDE = (320, 200)
 
 Mistake = Loss | LabelMistake | NumberMistake
 
@@ -151,8 +153,12 @@ def reasons(
 
 def _explained(reason: Reason, model: Model, source: Source, mistake: Mistake) -> Reason:
     """Add what counted for the answer; a model or an item that cannot be explained is left as it is."""
+    # Gradients would load torch, and for a dozen texts take longer than the whole fit.
+    encoded = model.modality == "text" and any(member.is_ir for member in model.members)
+    method = "occlusion" if encoded else "auto"
+    label, name = _asked(mistake), mistake.name
     try:
-        found = explain(model, source, label=_asked(mistake), name=mistake.name, offline=True)
+        found = explain(model, source, method=method, label=label, name=name, offline=True)
     except HeadstartError:
         return reason
     shown, says = _shown(found)
@@ -176,11 +182,19 @@ def _shown(found: Explanation) -> tuple[bytes | Markup | None, str]:
         said = f"what counts for {what}: {found.share:.0%} of it in one place" if found.share else ""
         return _jpeg(Image.fromarray(found.overlay(_SIDE))), said
     if isinstance(found, SoundExplanation):
-        start, end = found.moment()
-        return _jpeg(Image.fromarray(found.shown())), f"what counts for {what}: {start:.1f} s to {end:.1f} s"
+        return _jpeg(_spectrogram(found)), f"what counts for {what}: {found.place}"
     if isinstance(found, TextExplanation):
         return found.marked(), f"what counts for {what}"
     return None, ""
+
+
+def _spectrogram(found: SoundExplanation) -> Image.Image:
+    """Return a sound with what counted laid over it; low pitches are at the bottom."""
+    heard = found.spectrogram.T[::-1]
+    low, high = np.quantile(heard, (0.02, 0.995))
+    loud = np.clip((heard - low) / max(float(high - low), 1e-9), 0, 1)
+    grey = Image.fromarray((245 - 155 * loud).astype(np.uint8)).resize(_WIDE).convert("RGB")
+    return Image.fromarray(overlay(np.asarray(grey), found.evidence.T[::-1]))
 
 
 def _about(found: Explanation) -> Mapping[str, Any]:
