@@ -4,8 +4,8 @@
     python benchmarks/fast_style.py --style night.style [--size 256] [--frames 60] [--repeats 5]
 
 Speed: frames of SIZE × SIZE pixels through OpenVINO, from memory and from JPEG files, against the same
-network in torch (eager, channels last, no gradients, fp32 and bf16); they take turns, and the median counts. By CPU
-time means: if both cores were there for nothing else.
+network in torch (eager, channels last, no gradients, fp32 and bf16); they take turns, and the median counts.
+By CPU time means: if the cores were there for nothing else.
 
 Likeness: five photographs (two of scikit-learn's, three of HEADSTART_DATA/images/style) at 448 pixels, the
 size at which the style was looked at, painted by the trained network, by magenta-stylize and by L-BFGS.

@@ -25,6 +25,8 @@ PAINTED = "painted"
 """Name of the network's answer."""
 _STRIDE = 4
 """Sides of what the networks see are multiples of this: they halve them twice."""
+_MARGIN = 16
+"""The judge, too, sees nothing beyond a crop: at its border a network learns to paint a frame."""
 _LEAST = 32
 """Shortest side that they see: some mirror what lies at the border."""
 AT_ONCE = 4_000_000
@@ -44,10 +46,14 @@ class Brush:
             free multiples of 4.
         precision: "bf16" or "fp32". Defaults to None: bf16 where the CPU computes in it.
         threads: Pictures painted at a time, int. Defaults to None: one for each core.
+        margin: Pixels of mirror image around a picture that are painted and cut off again, int, a multiple of
+            4. Defaults to 0.
     """
 
-    def __init__(self, model: Any, precision: Precision | None = None, threads: int | None = None) -> None:
-        self._model, self._precision = model, precision
+    def __init__(
+        self, model: Any, precision: Precision | None = None, threads: int | None = None, margin: int = 0
+    ) -> None:
+        self._model, self._precision, self._margin = model, precision, margin
         self._engine = OpenVinoEngine(model, precision, threads)
 
     def stream(self, frames: Iterable[Pixels]) -> Iterator[Pixels]:
@@ -63,22 +69,22 @@ class Brush:
             if large:
                 yield from map(self._in_tiles, group)
             else:
-                sized = ((frame.shape, _whole(frame)) for frame in group)
-                for (height, width, _), found in self._engine.run(sized, (PAINTED,)):
-                    yield found[PAINTED][:height, :width].astype(np.uint8, copy=False)
+                sized = ((frame.shape, self._framed(frame)) for frame in group)
+                for shape, found in self._engine.run(sized, (PAINTED,)):
+                    yield self._unframed(found[PAINTED], shape)
 
     def paint(self, picture: Pixels) -> Pixels:
         """Return the painting of one picture, uint8 [h, w, 3]."""
         if _is_large(picture):
             return self._in_tiles(picture)
-        height, width = picture.shape[:2]
-        return self._engine.one(_whole(picture), (PAINTED,))[PAINTED][:height, :width].astype(np.uint8)
+        found = self._engine.one(self._framed(picture), (PAINTED,))[PAINTED]
+        return self._unframed(found, picture.shape)
 
     def _in_tiles(self, picture: Pixels) -> Pixels:
         """Return the painting of a large picture; all its tiles are normed as a small copy of it is."""
-        settled = with_norms_of(self._model, _whole(_overview(picture))[None])
+        settled = with_norms_of(self._model, self._framed(_overview(picture))[None])
         engine = OpenVinoEngine(settled, self._precision, threads=1)
-        whole = _whole(picture)
+        whole = self._framed(picture)
         painted = np.empty_like(whole)
         for rows in _spans(whole.shape[0]):
             for columns in _spans(whole.shape[1]):
@@ -87,7 +93,18 @@ class Brush:
                 found = engine.one(np.ascontiguousarray(tile), (PAINTED,))[PAINTED]
                 inside = found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
                 painted[rows, columns] = inside.astype(np.uint8)
-        return painted[: picture.shape[0], : picture.shape[1]]
+        return self._unframed(painted, picture.shape)
+
+    def _framed(self, picture: Pixels) -> Pixels:
+        """Return the picture with its mirror image around it, of sides that the network can see."""
+        margin = self._margin
+        rest = [max(-side % _STRIDE, _LEAST - side - 2 * margin) for side in picture.shape[:2]]
+        sides = [(margin, margin + more) for more in rest]
+        return np.pad(picture, (*sides, (0, 0)), mode="symmetric")
+
+    def _unframed(self, painted: NDArray[Any], shape: tuple[int, ...]) -> Pixels:
+        margin, (height, width, _) = self._margin, shape
+        return painted[margin : margin + height, margin : margin + width].astype(np.uint8, copy=False)
 
 
 def _is_large(picture: Pixels) -> bool:
@@ -118,7 +135,7 @@ def open_style(folder: Path, precision: Precision | None = None, threads: int | 
         ArtefactError: The folder holds no trained style, or it is damaged or of a later version.
     """
     read_card(folder)
-    return Brush(read_ir(folder / NETWORK), precision, threads)
+    return Brush(read_ir(folder / NETWORK), precision, threads, _MARGIN)
 
 
 def is_style(folder: Path) -> bool:
@@ -147,11 +164,3 @@ def read_card(folder: Path) -> dict[str, Any]:
         if found != wanted:
             raise ArtefactError(f"{name} with the digest {wanted[:12]}…", found[:12], "copy the style again")
     return card
-
-
-def _whole(picture: Pixels) -> Pixels:
-    """Return the picture with its last lines repeated, up to sides that the networks can see."""
-    rest = [max(-side % _STRIDE, _LEAST - side) for side in picture.shape[:2]]
-    if not any(rest):
-        return np.ascontiguousarray(picture)
-    return np.pad(picture, ((0, rest[0]), (0, rest[1]), (0, 0)), mode="edge")
