@@ -54,6 +54,8 @@ def test_several_files_on_one_page_or_in_a_folder(
     assert sorted(file.name for file in (tmp_path / "why").iterdir()) == [
         *("001-00.json", "001-00.png", "002-01.json", "002-01.png", "index.html"),
     ]
+    whole = headstart("explain", fitted, pattern_pictures / "across", "--json")
+    assert len(whole.out.splitlines()) == 14
     refused = headstart("explain", fitted, *files, "-o", tmp_path / "why.png")
     assert refused.code == 2
     assert "name a page" in refused.err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -111,6 +112,23 @@ def open_data(
     if (more := len(dataset.problems) - _LISTED) > 0:
         tell(f"left out: {more:,} more; `headstart inspect` has all of them")
     return dataset
+
+
+def files_in(path: Path, modality: str) -> Iterator[Path]:
+    """Yield all files of the modality in a folder, in order; raise `DataError` where there is none."""
+    from headstart.data.kinds import SUFFIXES, is_clutter, suffix
+    from headstart.errors import DataError
+
+    found = False
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        for name in sorted(names):
+            if suffix(name) in SUFFIXES[modality] and not is_clutter(name):
+                found = True
+                yield Path(folder, name)
+    if not found:
+        endings = ", ".join(sorted(SUFFIXES[modality]))
+        raise DataError(f"files ending in {endings}", f"none in {path}", "name another folder, or the files")
 
 
 def start() -> None:

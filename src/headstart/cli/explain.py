@@ -26,7 +26,8 @@ def run(
         Path, typer.Argument(help="A saved model; with --activations also a backbone's name, such as vgg16.")
     ],
     files: Annotated[
-        list[Path], typer.Argument(help="What to explain the answers to: pictures, texts, sounds.")
+        list[Path],
+        typer.Argument(help="What to explain the answers to: pictures, texts, sounds, or folders of them."),
     ],
     method: Annotated[
         Literal["auto", "gradcam", "hirescam", "gradients", "occlusion"],
@@ -60,8 +61,13 @@ def run(
     from headstart.explain.explaining import explain
     from headstart.progress import track
 
-    _check_output(output, len(files))
     asked = load(model)
+    files = [
+        file
+        for path in files
+        for file in (common.files_in(path, asked.modality) if path.is_dir() else [path])
+    ]
+    _check_output(output, len(files))
     found: list[Explanation] = []
     for file in track(files, "explaining"):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -117,7 +116,7 @@ def _questions(
 
     for path in inputs:
         if path.is_dir():
-            yield from (Item(str(each), each) for each in _files(path, modality))
+            yield from (Item(str(each), each) for each in common.files_in(path, modality))
         elif table_format(path.name):
             rows = data.open(
                 path, modality=modality, path_column=path_column, text_column=text_column, unlabelled=True
@@ -125,23 +124,6 @@ def _questions(
             yield from (*rows, *rows.problems)
         else:
             yield Item(str(path), path)
-
-
-def _files(path: Path, modality: str) -> Iterator[Path]:
-    """Yield all files of the modality in a folder."""
-    from headstart.data.kinds import SUFFIXES, is_clutter, suffix
-    from headstart.errors import DataError
-
-    found = False
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not is_clutter(name))
-        for name in sorted(names):
-            if suffix(name) in SUFFIXES[modality] and not is_clutter(name):
-                found = True
-                yield Path(folder, name)
-    if not found:
-        endings = ", ".join(sorted(SUFFIXES[modality]))
-        raise DataError(f"files ending in {endings}", f"none in {path}", "name another folder, or the files")
 
 
 def _line(answer: Prediction) -> str:
