@@ -49,7 +49,7 @@ def test_pictures_are_put_together_and_named_by_what_is_seen(found: Clustering) 
 
 def test_the_page_shows_each_cluster(found: Clustering, tmp_path: Path) -> None:
     page = found.save(tmp_path / "clusters.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64") == 12 + 9
+    assert page.count("data:image/jpeg;base64") == 12 + 9 + 1  # the thumbnails of the map are one picture
     assert "21 pictures in 2 clusters" in page
     assert "Map of the pictures" in page
     assert "adjusted Rand index" not in page  # there are no labels to compare with

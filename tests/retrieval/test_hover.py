@@ -115,7 +115,7 @@ def test_dots_say_what_they_are() -> None:
     assert section is not None
     told = content(str(section[1][1]))
     assert told["items"][4] == ["kind 1", "kind/4.jpg", "about kind/4.jpg", False]
-    assert "arrow keys" in str(section[1][0])
+    assert '<p class="quiet" hidden>Point at a dot' in str(section[1][1])
 
 
 def test_a_map_without_names_has_no_script() -> None:

@@ -71,7 +71,7 @@ def _legend(reasons: Sequence[Reason]) -> Markup:
         )
     if any(reason.near for reason in reasons):
         words.append(
-            "To the right: what the model had learned from that is most like it, by the cosine of the "
+            "Beside each: what the model had learned from that is most like it, by the cosine of the "
             "pretrained network's features."
         )
     return paragraph(" ".join(words), quiet=True)

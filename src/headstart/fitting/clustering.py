@@ -96,10 +96,10 @@ class Clustering(Shown):
         title = self.dataset.root.name if self.dataset.root else "Clusters"
         page = Page(f"Clusters of {title}", lead=self.headline)
         page.section("Overview", *self._overview())
-        shown = map_section(self.places(), modality(self.dataset.modality).noun)
+        glimpse = glimpses(self.dataset)
+        shown = map_section(self.places(), modality(self.dataset.modality).noun, glimpse)
         if shown is not None:
             page.section(shown[0], *shown[1])
-        glimpse = glimpses(self.dataset)
         for number, name in enumerate(self.names):
             page.section(name[:1].upper() + name[1:], *self._cluster(number, glimpse))
         return page.html()
@@ -234,7 +234,9 @@ def cluster(
         tuple(names),
         tuple(words),
         tuple(in_words(item.answer) for item in gathered.dataset),
-        lambda: ItemMap.of(rows[shown], called, total=len(rows)),
+        lambda: ItemMap.of(
+            rows[shown], called, total=len(rows), names=[gathered.dataset.items[n].name for n in shown]
+        ),
     )
     say(made.headline)
     return made

@@ -3,6 +3,7 @@
 {
   const box = document.currentScript.parentElement;
   const { tile, columns, items, places } = JSON.parse(box.querySelector("[type='application/json']").textContent);
+  box.querySelector("p").hidden = false; // without this script dots do not answer, and nothing is promised
   const tip = box.querySelector(".tip");
   const picture = tip.querySelector("img");
   const [label, words, name] = ["b", "p", "small"].map((tag) => tip.querySelector(tag));

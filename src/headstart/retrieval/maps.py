@@ -214,7 +214,6 @@ def map_section(
     )
     maps = side_by_side(*(drawing.chart(said, listed) for drawing in drawings))
     if found.names:
-        words += " Point at a dot, or walk with the arrow keys, to see what it is."
         places = [drawing.places() for drawing in drawings]
         maps = answering(maps, places, found.names, found.labels, thumbnails(found.names, glimpse))
     return f"Map of the {noun}", [paragraph(words, quiet=True), maps, paragraph(said)]
