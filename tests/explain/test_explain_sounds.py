@@ -14,14 +14,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import headstart as hs
+from headstart.artefact.model import Model
+from headstart.artefact.schema import FrontEnd
 from headstart.audio.hearing import heard
+from headstart.backbones import load
 from headstart.backbones.card import Waves
+from headstart.engines.conversion import backbone_ir
 from headstart.errors import DecodeError, OptionError
 from headstart.explain import sound_gradients
 from headstart.explain.explaining import explain
 from headstart.explain.explanation import SoundExplanation
 from headstart.explain.following import Followed
 from headstart.explain.sounds import explain_sound, in_cells
+from headstart.transfer.calibration import Abstention, Calibration, Conformal
+from headstart.transfer.heads import Head
 from toy_sounds import RATE, encoded
 
 AT, HERTZ = 2.3, 700.0
@@ -173,6 +179,48 @@ def test_in_cells_the_sum_stays(rows: int, bands: int, frames: int, each: int) -
     assert found.shape == evidence.shape
     assert found.sum() == pytest.approx(evidence.sum(), abs=1e-9)
     assert np.ptp(found[:frames, :each]) == pytest.approx(0)
+
+
+@pytest.fixture
+def waves(tmp_path: Path) -> Model:
+    """A network with random weights that hears the wave itself, in windows of five seconds."""
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(1)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    convolutions = {"conv_dim": (8, 8), "conv_stride": (20, 16), "conv_kernel": (20, 16)}
+    more = {"num_feat_extract_layers": 2, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    config = transformers.Wav2Vec2Config(**small, **convolutions, **more)
+    transformers.Wav2Vec2Model(config).eval().save_pretrained(tmp_path)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    logging.enable_progress_bar()
+    backbone = load(f"hf:{tmp_path}")
+    card, generator = backbone.card, np.random.default_rng(0)
+    head = Head("linear", ((generator.standard_normal((16, 2)).astype(np.float32), np.zeros(2, np.float32)),))
+    return Model(
+        labels=("noise", "tone"),
+        modality="audio",
+        front_end=FrontEnd(card.preprocess),
+        backbone=card,
+        network=backbone_ir(card, lambda: backbone),
+        head=head,
+        calibration=Calibration(1.0, Conformal(0.9, 0.2), Abstention(0.99, 0.6, 0.8)),
+        precision="fp32",
+    )
+
+
+@pytest.mark.parametrize("method", ["occlusion", "gradients"])
+def test_of_waves_there_are_moments_and_no_pitches(waves: Model, method: str) -> None:
+    found = explain_sound(waves, encoded(burst(1, 6.0, seconds=7.0)), method=method)
+    assert found.band() is None
+    assert "Hz" not in found.place
+    assert found.seconds == pytest.approx(7, abs=0.05)
+    assert found.evidence.shape == found.spectrogram.shape
+    assert np.ptp(found.evidence, axis=1).max() == pytest.approx(0, abs=1e-9)
+    assert np.abs(found.evidence).max() > 0
+    assert found.shown().shape[1] > 600
 
 
 def test_followed_slopes_are_those_of_the_windows(model: hs.Model, sound: bytes) -> None:
