@@ -10,6 +10,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from headstart.backbones.backbone import Backbone
+from headstart.engines.torch_engine import best_device
 from headstart.errors import OptionError
 from headstart.files import write_json, write_text
 from headstart.images.saving import check_picture_name, save_picture
@@ -58,6 +59,7 @@ def draw_network(
     if not as_page:
         check_picture_name(output)
     network, names = _opened(name, offline)
+    network.to(best_device())
     known = layer_names(network, learned=True)
     if layer is None and not as_page:
         raise OptionError("a layer, for a sheet", "none", f"name one with --layer: {', '.join(known)}")

@@ -205,7 +205,7 @@ class _Goal:
             raise OptionError(wanted, received, "take a larger picture, or layers that are less deep")
         self._guide = None if guide is None else self._features(guide)
         with torch.no_grad():
-            scene = self._answers(_tensor(self._fit(content)))
+            scene = self._answers(self.tensor(self._fit(content)))
         self._units = {name: max(abs(float(value)), 1e-6) for name, value in scene.items()}
 
     def excitement(self, part: Tensor) -> Tensor:
@@ -215,6 +215,10 @@ class _Goal:
         parts = [weight / total / self._units[name] * answers[name] for name, weight in self._weights.items()]
         return torch.stack(parts).sum()
 
+    def tensor(self, picture: Pixels) -> Tensor:
+        """Return a picture as uint8 [1, 3, h, w], where the network is."""
+        return torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).to(self._network.device)
+
     def _answers(self, part: Tensor) -> dict[str, Tensor]:
         found = self._network(part)
         if self._guide is None:
@@ -223,7 +227,7 @@ class _Goal:
 
     def _features(self, guide: Pixels) -> dict[str, Tensor]:
         with torch.no_grad():
-            found: dict[str, Tensor] = self._network(_tensor(self._fit(guide)))
+            found: dict[str, Tensor] = self._network(self.tensor(self._fit(guide)))
         return found
 
     def _fit(self, picture: Pixels) -> Pixels:
@@ -256,7 +260,7 @@ def _stride(network: Layers) -> int:
     """Return how many pixels lie between two places of the coarsest layer."""
     try:
         with torch.no_grad():
-            found: dict[str, Tensor] = network(torch.zeros(1, 3, _PROBE, _PROBE))
+            found: dict[str, Tensor] = network(torch.zeros(1, 3, _PROBE, _PROBE, device=network.device))
     except (RuntimeError, ValueError, AssertionError) as error:  # as networks of others complain
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         fix = "choose a network of convolutions, such as vgg16"
@@ -274,7 +278,7 @@ class _Dreamer:
     """Climbs: octave by octave, step by step."""
 
     def __init__(self, goal: _Goal, shape: tuple[int, ...], options: DreamOptions, say: Say) -> None:
-        self._options = options
+        self._goal, self._options = goal, options
         self._tiling = Tiling(goal.excitement, options.tile, goal.least, options.seed, say)
         height, width = shape
         shares = [options.scale**-power for power in reversed(range(options.octaves))]
@@ -287,13 +291,13 @@ class _Dreamer:
         sizes, options = self._sizes, self._options
         work = options.steps * sum(height * width for height, width in sizes)
         step, done = 0, 0
-        base = _tensor(_resized(content, sizes[0]))
+        base = self._goal.tensor(_resized(content, sizes[0]))
         picture = base.float()
         for size in sizes:
             if size != picture.shape[-2:]:
                 # In place, for a large picture is the largest thing in memory.
                 picture = _enlarged(picture.sub_(base), size)
-                base = _tensor(_resized(content, size))
+                base = self._goal.tensor(_resized(content, size))
                 picture.add_(base).clamp_(0, 255)
             for _ in range(options.steps):
                 excitement = self._tiling.climb(picture, options.rate)
@@ -302,13 +306,8 @@ class _Dreamer:
         return _pixels(picture)
 
 
-def _tensor(picture: Pixels) -> Tensor:
-    """Return a picture as uint8 [1, 3, h, w]."""
-    return torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
-
-
 def _pixels(picture: Tensor) -> Pixels:
-    found: Pixels = torch.stack([channel.round().byte() for channel in picture[0]], -1).numpy()
+    found: Pixels = torch.stack([channel.round().byte() for channel in picture[0]], -1).cpu().numpy()
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from headstart.engines.torch_engine import best_device
 from headstart.files import write_json
 from headstart.images.decode import decode
 from headstart.images.saving import check_picture_name, save_picture
@@ -67,7 +68,7 @@ def dream_file(
     wanted = DreamOptions(**options)
     scene = decode(content)
     guiding = None if guide is None else decode(guide)
-    network = backbones.load(backbone, offline=offline)
+    network = backbones.load(backbone, offline=offline).to(best_device())
     climbed: list[float] = []
 
     def watch(dreamt: Dreamt) -> None:

@@ -113,7 +113,7 @@ def channel_count(layers: Layers, layer: str, size: int) -> int:
     """Return how many channels a layer has; raise `OptionError` where it cannot see pictures of that size."""
     try:
         with torch.no_grad():
-            answer: Tensor = layers(torch.zeros(1, 3, size, size))[layer]
+            answer: Tensor = layers(torch.zeros(1, 3, size, size, device=layers.device))[layer]
     except (RuntimeError, ValueError, AssertionError) as error:  # as networks of others complain
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         received = f"{size} pixels ({reason})"
@@ -131,7 +131,7 @@ def _part(see: Callable[[float], None], start: int, some: int, all_of_them: int)
 def _draw(
     layers: Layers, layer: str, channels: Sequence[int], options: FilterOptions, see: Callable[[float], None]
 ) -> Iterator[Filter]:
-    picture_of = FourierPictures(len(channels), options.size, seed=options.seed)
+    picture_of = FourierPictures(len(channels), options.size, seed=options.seed).to(layers.device)
     generator = torch.Generator().manual_seed(options.seed)
     optimiser = torch.optim.Adam(picture_of.parameters(), lr=_RATE)
     each = torch.arange(len(channels))
@@ -154,7 +154,7 @@ def _draw(
     with torch.no_grad():
         pictures = picture_of()
         last = answers(pictures)
-    pixels = pictures.round().byte().permute(0, 2, 3, 1).numpy()
+    pixels = pictures.round().byte().permute(0, 2, 3, 1).cpu().numpy()
     for channel, picture, answer in zip(channels, pixels, last, strict=True):
         yield Filter(layer, channel, picture, float(answer.mean()), bool(answer.max() <= 0))
 
@@ -186,7 +186,9 @@ def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
     angle, size = random(_TURN), 1 + random(_NEARER)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     theta = torch.cat([turn * size.view(-1, 1, 1), random(2 * _SHIFT, 2, 1)], 2)
-    grid = torch.nn.functional.affine_grid(theta, list(pictures.shape), align_corners=False)
+    grid = torch.nn.functional.affine_grid(
+        theta.to(pictures.device), list(pictures.shape), align_corners=False
+    )
     return torch.nn.functional.grid_sample(
         pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
