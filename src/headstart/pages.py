@@ -359,8 +359,8 @@ def json_block(value: object, name: str = "") -> Markup:
         The HTML, Markup.
 
     Example:
-        >>> json_block({"text": "</script>"}, "data")
-        Markup('<script type="application/json" id="data">{"text": "\\u003c/script>"}</script>')
+        >>> json_block([1, "a"], "data")
+        Markup('<script type="application/json" id="data">[1, "a"]</script>')
     """
     # Inside <script> browsers unescape nothing: "<" must not occur, and JSON can say it another way.
     text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

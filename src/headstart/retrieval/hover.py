@@ -121,8 +121,8 @@ def answering(
     }
     picture = Markup("") if shown.sheet is None else glimpse(shown.sheet, "The item")
     return fragment(
-        '<div class="dots"><p class="quiet" hidden>Point at a dot, or walk from dot to dot with the arrow keys, '
-        'to see what it is.</p>{}<div class="tip" role="status" hidden>{}'
+        '<div class="dots"><p class="quiet" hidden>Point at a dot, or walk from dot to dot with the arrow '
+        'keys, to see what it is.</p>{}<div class="tip" role="status" hidden>{}'
         "<div><b></b><p></p><small></small></div></div>{}<script>{}</script></div>",
         maps,
         picture,
