@@ -29,6 +29,9 @@ READABLE = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
 _QUALITY = "18"
 """x264's constant rate factor: brush strokes stay visible."""
 
+_SAMPLE = 96
+"""Side of the copy of a frame from which a GIF's palette is taken, in pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Video:
@@ -172,8 +175,11 @@ def _write_gif(path: Path, frames: Iterator[Pixels], fps: float) -> None:
 
 def _with_palette(frame: Pixels) -> Image.Image:
     picture = Image.fromarray(frame)
+    # Some of the pixels know the colours; all of them, of a painting, take half a second.
+    size = (min(picture.width, _SAMPLE), min(picture.height, _SAMPLE))
+    some = picture.resize(size, Image.Resampling.NEAREST)
     # Pillow only dithers to a palette that it is given.
-    return picture.quantize(palette=picture.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
+    return picture.quantize(palette=some.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def _read_gif(path: Path) -> Video:
