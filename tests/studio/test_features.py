@@ -126,12 +126,15 @@ def test_progress_goes_from_nothing_to_all(network: Backbone) -> None:
 def test_movements_are_small_and_invent_nothing(size: int, count: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     ramp = torch.linspace(0, 255, size).expand(count, 3, size, size)
-    turned = moved(ramp, generator)
+    turned = moved(ramp, size, generator)
     assert turned.shape == ramp.shape
     assert float(turned.min()) >= 0
     assert float(turned.max()) <= 255.01
     assert float((turned - ramp).abs().mean()) < 60
     assert not torch.equal(turned[0], ramp[0])
+    middle = moved(ramp, size // 2, generator)
+    assert middle.shape == (count, 3, size // 2, size // 2)
+    assert float(middle.max() - middle.min()) < float(ramp.max() - ramp.min())
 
 
 def test_filters_of_vgg16_are_smooth_and_distinct() -> None:

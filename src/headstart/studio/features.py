@@ -19,6 +19,7 @@ from headstart.studio.layers import Layers
 Pixels = NDArray[np.uint8]
 _AT_ONCE = 16
 _RATE = 0.05
+_MARGIN = 1.2
 _TURN, _NEARER, _SHIFT = math.radians(8), 0.1, 0.06
 """How far a picture is moved before each step: angle, share of its size, share of its side."""
 
@@ -131,7 +132,9 @@ def _part(see: Callable[[float], None], start: int, some: int, all_of_them: int)
 def _draw(
     layers: Layers, layer: str, channels: Sequence[int], options: FilterOptions, see: Callable[[float], None]
 ) -> Iterator[Filter]:
-    picture_of = FourierPictures(len(channels), options.size, seed=options.seed).to(layers.device)
+    # Larger than what is looked at, so that what a network does at edges comes to lie beyond the picture's.
+    whole = round(_MARGIN * options.size)
+    picture_of = FourierPictures(len(channels), whole, seed=options.seed).to(layers.device)
     generator = torch.Generator().manual_seed(options.seed)
     optimiser = torch.optim.Adam(picture_of.parameters(), lr=_RATE)
     each = torch.arange(len(channels))
@@ -144,7 +147,9 @@ def _draw(
         optimiser.zero_grad()
         pictures = picture_of()
         free = pictures.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(_wake(answers(moved(free, generator))).mean(1).sum(), free)
+        (gradient,) = torch.autograd.grad(
+            _wake(answers(moved(free, options.size, generator))).mean(1).sum(), free
+        )
         # Each climbs at the same speed, however loudly its filter answers; roughness counts the same, too.
         gradient /= gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
         (rough,) = torch.autograd.grad(total_variation(free) * len(channels) * free[0].numel(), free)
@@ -152,7 +157,8 @@ def _draw(
         optimiser.step()
         see((step + 1) / options.steps)
     with torch.no_grad():
-        pictures = picture_of()
+        edge = (whole - options.size) // 2
+        pictures = picture_of()[..., edge : edge + options.size, edge : edge + options.size]
         last = answers(pictures)
     pixels = pictures.round().byte().permute(0, 2, 3, 1).cpu().numpy()
     for channel, picture, answer in zip(channels, pixels, last, strict=True):
@@ -168,26 +174,28 @@ def _wake(answers: Tensor) -> Tensor:
     return torch.nn.functional.leaky_relu(answers, 0.05)
 
 
-def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Return each picture turned, scaled and shifted a little, at random; beyond its edges it is mirrored.
+def moved(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Return the middle of each picture, turned, scaled and shifted a little, at random.
 
     Args:
-        pictures: float [n, c, h, w].
+        pictures: float [n, c, side, side].
+        size: Side of what is returned, int, at most that of the pictures.
         generator: Where the random numbers come from.
 
     Returns:
-        float of the same shape; a gradient flows through.
+        float [n, c, size, size]; beyond its edges a picture is mirrored. A gradient flows through.
     """
     count = len(pictures)
 
     def random(most: float, *shape: int) -> Tensor:
         return most * (2 * torch.rand(count, *shape, generator=generator) - 1)
 
-    angle, size = random(_TURN), 1 + random(_NEARER)
+    angle, nearer = random(_TURN), 1 + random(_NEARER)
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
-    theta = torch.cat([turn * size.view(-1, 1, 1), random(2 * _SHIFT, 2, 1)], 2)
+    theta = torch.cat([turn * nearer.view(-1, 1, 1), random(2 * _SHIFT, 2, 1)], 2)
+    theta *= size / pictures.shape[-1]
     grid = torch.nn.functional.affine_grid(
-        theta.to(pictures.device), list(pictures.shape), align_corners=False
+        theta.to(pictures.device), [*pictures.shape[:2], size, size], align_corners=False
     )
     return torch.nn.functional.grid_sample(
         pictures, grid, mode="bilinear", padding_mode="reflection", align_corners=False

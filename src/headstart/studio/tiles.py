@@ -84,7 +84,7 @@ class Tiling:
             self._shrink(max(len(rows), len(columns)), error)
         else:
             # A mean over the tile becomes a sum, which does not depend on how the picture is cut.
-            gradient[..., rows[:, None], columns] = found.mul_(tile.numel())
+            gradient[..., rows[:, None], columns] = found * tile.numel()
             return float(value.detach()) * tile.numel()
         return self._fill(picture, gradient, rows, columns)
 
