@@ -25,6 +25,7 @@ _EXTRAS = {
         "faiss",
     ),
     "int8": ("nncf",),
+    "video": ("imageio_ffmpeg",),
     "timm": ("timm",),
 }
 _SCARCE = 2e9
