@@ -11,15 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_pictures import discs, shapes
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import headstart as hs
 from headstart.data.items import Dataset, Item
 from headstart.errors import MissingExtraError
+from headstart.evaluation.number_metrics import NumberMistake
 from headstart.evaluation.reasons import Reason
 from headstart.evaluation.results import Loss
 from headstart.fitting import Report, evaluate_model, fit
 from headstart.fitting import reasons as room
 from headstart.fitting.reasons import MOST, Learned, reasons
+from headstart.retrieval.neighbours import unit
 from headstart.transfer.store import FeatureStore
 
 Write = Callable[..., Path]
@@ -193,3 +197,23 @@ def test_neighbours_are_of_the_answered_class_and_one_of_the_true_class() -> Non
     ]
     nothing = np.zeros(7, np.bool_)
     assert learned.near(Loss("x", "dog", "cat", 0.9, 0.1, 2.3), asked, nothing) == ()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(0, 99))
+def test_neighbours_are_the_nearest_that_are_allowed(count: int, kinds: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = [f"c{n}" for n in rng.integers(kinds, size=count)]
+    items = tuple(Item(str(n), np.zeros(1), label) for n, label in enumerate(labels))
+    vectors = unit(rng.normal(size=(count, 5)))
+    allowed = rng.random(count) < 0.7
+    asked = rng.normal(size=5).astype(np.float32)
+    cosines = vectors @ unit(asked[None])[0]
+    learned = Learned(Dataset(items, "image"), vectors)
+    for mistake, most in ((Loss("x", "c0", "c0", 0.5, 0.5, 0.7), 3), (NumberMistake("x", 1.0, 2.0, 1.0), 4)):
+        of_kind = allowed if most == 4 else allowed & (np.array(labels) == "c0")
+        near = learned.near(mistake, asked, allowed)
+        assert len(near) == min(most, int(of_kind.sum()))
+        expected = np.sort(cosines[of_kind])[::-1][:most]
+        assert [each.cosine for each in near] == pytest.approx(expected, abs=1e-4)
+        assert all(of_kind[int(each.name)] for each in near)
