@@ -41,7 +41,7 @@ _LEAST = 32
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a painter is trained.
+    """How a network is trained to paint.
 
     Args:
         size: Side of the crops that it learns from, int, in pixels. Defaults to 256.
@@ -56,7 +56,7 @@ class TrainOptions:
         content_layer: Layer at which content is compared, str. Defaults to "block3_conv1".
         style_layers: Layers whose Gram matrices are the style, with a share each. Defaults to four, a
             quarter each.
-        width: Channels of the painter's first layer, int. Defaults to 16.
+        width: Channels of its first layer, int. Defaults to 16.
         blocks: Its residual blocks, int. Defaults to 5.
         seed: int. Defaults to 0.
 
