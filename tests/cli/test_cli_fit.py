@@ -126,6 +126,8 @@ def test_evaluate_lists_what_it_left_out(headstart: Run, fitted: Path, untidy: P
     done = headstart("evaluate", fitted, untidy, "--json")
     assert done.json["items"] == 42
     assert done.json["left_out"] == 4
+    assert {"name", "nearest", "explanation"} == set(done.json["reasons"][0])
+    assert len(done.json["reasons"][0]["explanation"]["region"]) == 4
     assert "along/empty.jpg" in done.err
 
 

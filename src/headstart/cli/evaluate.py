@@ -52,7 +52,9 @@ def run(
         found.save(report)
         common.tell(f"wrote {report}")
     if json:
-        common.show_json({**figures, "left_out": len(found.content.left_out), "split": found.content.split})
+        why = found.to_json()["reasons"]
+        left_out = len(found.content.left_out)
+        common.show_json({**figures, "left_out": left_out, "split": found.content.split, "reasons": why})
     return 0
 
 
