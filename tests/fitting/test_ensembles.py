@@ -59,6 +59,12 @@ def test_the_report_compares_the_members_with_all_together(fitted: Model) -> Non
         "together",
     ]
     page = report(fitted).html()
+    reasons = report(fitted).to_json()["reasons"]
+    worst = report(fitted).content.evaluation.losses
+    assert [(each["name"], each["explanation"]["label"]) for each in reasons] == [
+        (loss.name, loss.answer) for loss in worst[: len(reasons)]
+    ]  # those of all members together, not of the first
+    assert not any(each["nearest"] for each in reasons)
     assert "Its members" in page
     assert "Two members give the same answer about" in page
     assert fitted.metrics["validation"]["accuracy"] == report(fitted).evaluations["validation"].accuracy

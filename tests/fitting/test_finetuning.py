@@ -61,6 +61,10 @@ def test_a_plan_trains_the_network_and_the_model_answers_with_it(
     page = report.html()
     assert "What was tried" in page
     assert "Training: fine-tune-late" in page
+    for reason in report.content.why:  # it has learned from train, not from what it was checked on
+        assert isinstance(reason.shown, bytes)
+        assert reason.near
+        assert all(near.name.startswith("train/") for near in reason.near)
     assert any("2 views of each" in line for line in said)
     history = (tmp_path / "run" / "fine-tune-late" / "history.jsonl").read_text().splitlines()
     assert sum("val_loss" in line for line in history) == 2
