@@ -93,6 +93,8 @@ def test_what_cannot_be_dreamt_is_said_before_anything_is_done(photo: Path, tmp_
         dream_file(photo, tmp_path / "out.txt", **QUICK)
     with pytest.raises(OptionError):
         dream_file(photo, out, flight=tmp_path / "flight.txt", **QUICK)
+    with pytest.raises(OptionError, match="one frame or more"):
+        dream_file(photo, out, flight=tmp_path / "flight.gif", frames=0, **QUICK)
     with pytest.raises(OptionError, match="choose one of block1_conv1"):
         dream_file(photo, out, **{**QUICK, "layers": {"block9_conv1": 1.0}})
     assert not out.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.engines.torch_engine import best_device
+from headstart.errors import OptionError
 from headstart.files import write_json
 from headstart.images.decode import decode
 from headstart.images.saving import check_picture_name, save_picture
@@ -63,6 +64,8 @@ def dream_file(
     check_picture_name(output)
     if flight is not None:
         check_video_name(flight)
+        if frames < 1:
+            raise OptionError("one frame or more", str(frames), "use --frames 60")
     if layers:
         options["layers"] = dict(layers)
     wanted = DreamOptions(**options)

@@ -12,7 +12,10 @@ from headstart.errors import OptionError
 from headstart.progress import Say
 
 _SMALLEST = 64
-_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
+_WORDS = (
+    "can't allocate memory", "not enough memory", "bad_alloc", "out of memory",
+    "could not create a primitive", "could not create a memory object",  # oneDNN's
+)  # fmt: skip
 
 
 class Tiling:
