@@ -36,6 +36,7 @@ _SECONDS = 3.0
 _NEAR = 3
 _SIDE = 200
 _WIDE = (320, 200)
+_LONG = ("input", "evidence", "parts", "sentences")
 
 Mistake = Loss | LabelMistake | NumberMistake
 
@@ -199,7 +200,7 @@ def _spectrogram(found: SoundExplanation) -> Image.Image:
 
 def _about(found: Explanation) -> Mapping[str, Any]:
     """Return an explanation as JSON, without what is long: the maps and the whole text."""
-    return {key: value for key, value in found.to_json().items() if key not in ("input", "evidence", "parts")}
+    return {key: value for key, value in found.to_json().items() if key not in _LONG}
 
 
 def _jpeg(image: Image.Image) -> bytes:
