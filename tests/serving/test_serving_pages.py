@@ -124,7 +124,9 @@ def test_what_was_in_a_picture_beside_its_pixels_is_not_shown(anybody: FlaskClie
 def test_a_text_gets_an_answer_with_its_sentences_marked(anybody: FlaskClient) -> None:
     text = anybody.post("/?model=mood", data={"text": TEXT, "why": "1"}).text
     assert re.search(r'<mark class="s\d( against)?">What a good day\.</mark>', text)
-    assert "leaving out each sentence" in text
+    assert "Word by word" in text
+    assert re.search(r'<mark class="s\d( against)?">good</mark>', text)
+    assert "the model adds up its words" in text
 
 
 def test_the_script_gets_the_answers_alone(anybody: FlaskClient, picture: bytes) -> None:

@@ -129,7 +129,7 @@ def by_leaving_out(parts: Sequence[str], scores: Callable[[Sequence[str]], Float
         between: What is between the parts, str.
 
     Returns:
-        float64 [parts]; of a single one nothing would be left, and it is 0.
+        float64 [parts]; 0 of a single one, and where what is left cannot be read.
 
     Example:
         >>> by_leaving_out(["a", "bc"], lambda texts: np.array([float(len(each)) for each in texts]), "")
@@ -139,7 +139,7 @@ def by_leaving_out(parts: Sequence[str], scores: Callable[[Sequence[str]], Float
         return np.zeros(len(parts))
     rest = [between.join([*parts[:place], *parts[place + 1 :]]) for place in range(len(parts))]
     whole, *without = scores([between.join(parts), *rest])
-    return np.asarray(whole - np.array(without))
+    return np.nan_to_num(whole - np.array(without))
 
 
 def in_runs(parts: Sequence[str], most: int, between: str) -> list[str]:
@@ -161,7 +161,7 @@ def _explainers(model: Model, offline: bool) -> list[Explainer]:
 
 
 def _scores(followed: Followed, texts: Sequence[str]) -> Floats:
-    """Return the followed number of texts; of one that nothing is left of as of a blank."""
+    """Return the followed number of texts, float64 [n]; NaN of one that cannot be read."""
     model = followed.model
     found = ask(texts, model.members, model.modality, model.engine_of)
     return np.array([followed.score(each.features) if each.error is None else np.nan for each in found])
