@@ -43,25 +43,51 @@ class StyleNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return pictures [n, h, w, 3], float from 0 to 255, of pictures uint8 [n, h, w, 3]."""
-        x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
-        # Bounded without a kink: a pixel that is too bright still has a gradient.
-        return (torch.sigmoid(self.body(x).float()) * 255).permute(0, 2, 3, 1)
+        return _painted(self.body, pixels)
 
 
 class Exported(nn.Module):
-    """A style network whose answers are whole grey levels, uint8: what is saved.
+    """A style network whose answers are whole grey levels, uint8: what is saved, and made to run fast.
 
     Args:
         network: As it was trained.
+
+    Example:
+        >>> Exported(StyleNetwork(width=4, blocks=1))(torch.zeros(1, 32, 48, 3, dtype=torch.uint8)).dtype
+        torch.uint8
     """
 
     def __init__(self, network: StyleNetwork) -> None:
         super().__init__()
-        self.network = network
+        *most, last = network.body.children()
+        self.body = nn.Sequential(*most, _four_at_once(last))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return pictures, uint8 [n, h, w, 3]."""
-        return self.network(pixels).round().to(torch.uint8)
+        return _painted(self.body, pixels).round().to(torch.uint8)
+
+
+def _painted(body: nn.Module, pixels: Tensor) -> Tensor:
+    x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    # Bounded without a kink: a pixel that is too bright still has a gradient.
+    return (torch.sigmoid(body(x).float()) * 255).permute(0, 2, 3, 1)
+
+
+def _four_at_once(convolution: nn.Module) -> nn.Sequential:
+    """Return a convolution of three channels as one of twelve, which gives four pixels at a time.
+
+    Kernels compute sixteen channels at once or more: three of them would waste most of it.
+    """
+    weight, bias = (tensor.detach() for tensor in convolution.parameters())
+    out, channels, side, _ = weight.shape
+    wide = nn.Conv2d(channels, 4 * out, side + 1, stride=2)
+    with torch.no_grad():
+        wide.weight.zero_()
+        for place in range(4):
+            down, across = divmod(place, 2)
+            wide.weight[place::4, :, down : down + side, across : across + side] = weight
+        wide.bias.copy_(bias.repeat_interleave(4))  # type: ignore[union-attr]
+    return nn.Sequential(nn.ReplicationPad2d(side // 2), wide, nn.PixelShuffle(2))
 
 
 class _Residual(nn.Module):
