@@ -62,8 +62,8 @@ def explain_sound(
     Args:
         model: A model for sounds.
         source: A file's Path or name, or its bytes.
-        method: "auto", "gradients" (integrated) or "occlusion". Defaults to "auto": occlusion, which finds
-            more of what the answer falls without, and needs no torch.
+        method: "auto", "gradients" (integrated) or "occlusion". Defaults to "auto": occlusion, which is
+            much faster, and needs no torch.
         label: Which answer to explain. Defaults to None: the most probable one.
         name: What the sound is called. Defaults to None: its path, or "input 1".
         offline: Whether to stay off the network. Defaults to False.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 METHODS = ("auto", "gradients", "occlusion")
 MOST_PASSES = 128
 """Parts of a text that are left out, one after the other."""
-_STEPS = 24
+_STEPS = 12
 """Gradients on the way: with fewer the words add up to something else than the answer."""
 _KNOWN: WeakKeyDictionary[Model, list[Explainer]] = WeakKeyDictionary()
 
