@@ -34,8 +34,8 @@ from headstart.artefact.members import Member  # noqa: E402
 from headstart.artefact.rebuilding import torch_network  # noqa: E402
 from headstart.backbones.backbone import Backbone  # noqa: E402
 from headstart.backbones.card import Tokens  # noqa: E402
-from headstart.fitting import fit  # noqa: E402
 from headstart.explain.saliency import part_of_character  # noqa: E402
+from headstart.fitting import fit  # noqa: E402
 from headstart.studio.summary import Summarizer, Summary  # noqa: E402
 from headstart.text.decode import decode  # noqa: E402
 from headstart.text.sentences import sentences  # noqa: E402

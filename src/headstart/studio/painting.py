@@ -22,6 +22,7 @@ from headstart.studio.kept import Kept
 from headstart.studio.layers import Layers
 from headstart.studio.painting_page import painting_page
 from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
+from headstart.studio.tiles import is_out_of_memory
 
 if TYPE_CHECKING:
     from headstart.backbones.backbone import Backbone
@@ -142,8 +143,8 @@ def _paint(
         return paint(tiles)
     try:
         return paint(options)
-    except RuntimeError as error:  # torch has no class of its own for a CPU that has no memory
-        if "memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
     say(said)
     return paint(tiles)

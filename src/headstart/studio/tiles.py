@@ -82,7 +82,7 @@ class Tiling:
             value = self._value(tile)
             (found,) = torch.autograd.grad(value, tile)
         except (RuntimeError, MemoryError) as error:
-            if not _is_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self._shrink(max(len(rows), len(columns)), error)
         else:
@@ -100,7 +100,7 @@ class Tiling:
         self._say(f"memory is short: going on in tiles of at most {self._side} pixels")
 
 
-def _is_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Return whether memory was too short; torch says so in words only, on a processor."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
