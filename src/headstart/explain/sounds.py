@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
@@ -62,8 +63,8 @@ def explain_sound(
     Args:
         model: A model for sounds.
         source: A file's Path or name, or its bytes.
-        method: "auto", "gradients" (integrated) or "occlusion". Defaults to "auto": occlusion, which is
-            much faster, and needs no torch.
+        method: "auto", "gradients" (integrated) or "occlusion". Defaults to "auto": gradients, or where
+            torch is not installed occlusion.
         label: Which answer to explain. Defaults to None: the most probable one.
         name: What the sound is called. Defaults to None: its path, or "input 1".
         offline: Whether to stay off the network. Defaults to False.
@@ -96,7 +97,8 @@ def explain_sound(
         heard = _hear_part(model, content, spec, whole, part)
     except DecodeError as error:
         raise DecodeError(error.expected, f"{name}: {error.received}", error.fix) from error
-    method = "occlusion" if method == "auto" else method
+    if method == "auto":
+        method = "gradients" if importlib.util.find_spec("torch") else "occlusion"
     maps = _by_covering(followed, heard) if method == "occlusion" else _by_gradients(followed, heard, offline)
     shown, evidence = _in_place(heard, maps, content, spec)
     found = SoundExplanation(

@@ -139,7 +139,8 @@ def by_leaving_out(parts: Sequence[str], scores: Callable[[Sequence[str]], Float
         return np.zeros(len(parts))
     rest = [between.join([*parts[:place], *parts[place + 1 :]]) for place in range(len(parts))]
     whole, *without = scores([between.join(parts), *rest])
-    return np.nan_to_num(whole - np.array(without))
+    falls: Floats = np.nan_to_num(whole - np.array(without))
+    return falls
 
 
 def in_runs(parts: Sequence[str], most: int, between: str) -> list[str]:
