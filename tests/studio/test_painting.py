@@ -12,13 +12,14 @@ from PIL import Image
 from vgg_like import vgg_like
 
 from headstart import backbones
-from headstart.errors import DecodeError, OptionError
+from headstart.errors import BackboneError, DecodeError, OptionError
 from headstart.images.decode import decode
-from headstart.studio import kept, making, painting
-from headstart.studio.jobs import JobStore
+from headstart.studio import any_style, kept, making, painting
+from headstart.studio.jobs import Job, JobStore
 from headstart.studio.making import STYLIZE
 from headstart.studio.painting import paint_file
 from headstart.studio.style import Seen, StyleOptions
+from headstart.studio.worker import perform
 
 OPTIONS: dict[str, Any] = {
     "size": 48, "steps": 60, "style_weight": 1e4, "content_weight": 1.0,
@@ -162,15 +163,7 @@ def test_the_studio_paints_with_previews(
 ) -> None:
     monkeypatch.setattr(making, "_PREVIEW", 0.0)
     monkeypatch.setattr(StyleOptions, "__init__", _toy_options(StyleOptions.__init__))
-    content, style = pictures
-    store = JobStore(tmp_path / "state")
-    files = {
-        "picture": [("photo.png", content.read_bytes())],
-        "styles": [("a.jpg", style.read_bytes()), ("b.jpg", style.read_bytes())],
-    }
-    store.submit(STYLIZE, {}, files, STYLIZE.read({"steps": "40", "size": "64"}), "ada")
-    job = store.claim()
-    assert job is not None
+    store, job = _submitted(pictures, tmp_path, steps="40", size="64")
     told: list[tuple[float, str]] = []
     STYLIZE.run(
         {name: [Path(path) for path in paths] for name, paths in job.inputs.items()},
@@ -186,6 +179,32 @@ def test_the_studio_paints_with_previews(
     ]
     assert "step 20 of 40" in told[1][1]
     assert told[-1][0] <= 1
+
+
+def test_the_studio_paints_at_once(pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    try:
+        any_style.fetch()
+    except BackboneError as error:
+        pytest.skip(str(error))
+    store, job = _submitted(pictures, tmp_path, fast="on", size="64")
+    perform(store, job)
+    done = store.get(job.id)
+    assert (done.status, done.error) == ("done", "")
+    assert [path.name for path in done.results()] == ["painted.jpg"]
+    assert decode(done.out / "painted.jpg").shape == (40, 60, 3)  # it is not enlarged
+
+
+def _submitted(pictures: tuple[Path, Path], tmp_path: Path, **form: str) -> tuple[JobStore, Job]:
+    content, style = pictures
+    store = JobStore(tmp_path / "state")
+    files = {
+        "picture": [("photo.png", content.read_bytes())],
+        "styles": [("a.jpg", style.read_bytes()), ("b.jpg", style.read_bytes())],
+    }
+    store.submit(STYLIZE, {}, files, STYLIZE.read(form), "ada")
+    job = store.claim()
+    assert job is not None
+    return store, job
 
 
 def _toy_options(init: Any) -> Any:

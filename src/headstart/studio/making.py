@@ -129,6 +129,9 @@ DREAM = register(
 def _stylize(
     inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
 ) -> None:
+    if options["fast"]:
+        _stylize_at_once(inputs, options, out, progress)
+        return
     from headstart.studio.painting import paint_file
 
     show = _previews(out)
@@ -139,8 +142,22 @@ def _stylize(
         show(seen.picture)
 
     progress(0.0, "opening the network")
-    paint_file(inputs["picture"][0], inputs["styles"], out / "painted.jpg", see=see, **options)
+    settings = {name: value for name, value in options.items() if name != "fast"}
+    paint_file(inputs["picture"][0], inputs["styles"], out / "painted.jpg", see=see, **settings)
     (out / "preview.jpg").unlink(missing_ok=True)
+
+
+def _stylize_at_once(
+    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
+) -> None:
+    from headstart.images.decode import decode
+    from headstart.studio.any_style import any_style
+    from headstart.studio.fast_painting import paint_fast
+
+    progress(0.0, "opening the networks")
+    brush = any_style([decode(style) for style in inputs["styles"]])
+    progress(0.5, "painting")
+    paint_fast(inputs["picture"][0], brush, out / "painted.jpg", size=options["size"])
 
 
 STYLIZE = register(
@@ -157,6 +174,7 @@ STYLIZE = register(
             Option("steps", "Steps", 300, least=20, most=2000),
             Option("style_weight", "How much of the style (1 is usual)", 1.0, least=0.001, most=1000),
             Option("colours", "Keep the picture's own colours", False),
+            Option("fast", "At once, in one pass (only the size counts then)", False),
         ),
         _stylize,
     )
