@@ -30,6 +30,8 @@ from headstart.transfer.calibration import Abstention, Calibration, Conformal
 from headstart.transfer.heads import Head
 from toy_sounds import RATE, encoded
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 AT, HERTZ = 2.3, 700.0
 
 

@@ -23,6 +23,8 @@ from headstart.text.terms import TermsNetwork
 from toy_texts import RARE, ToyText
 from written_models import model_of, terms_member, transformer_member
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TEXT = (
     "The man went home with a scene. Then it was rather superb in the plot!\n\n  The music was again a film."
 )

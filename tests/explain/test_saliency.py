@@ -31,6 +31,8 @@ from headstart.text.words import tokenizer_of
 from toy_texts import ToyText
 from written_models import reviews, terms_member, transformer_member
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @given(st.text(st.sampled_from("ab .!?…。\n\t\u3000é\u0301中\ud83d"), max_size=200))
 @settings(deadline=None, max_examples=100)
@@ -138,15 +140,17 @@ def test_tokens_know_where_they_begin(toy_text: ToyText, text: str) -> None:
         assert {encoder.id_to_token(token) for token in special} <= {"[CLS]", "[SEP]", "[PAD]"}
 
 
-def test_the_words_of_the_sentence_that_tells_the_class_bring_most_to_a_cnn(cnn: Member) -> None:
-    explain = explainer(cnn, words=True)
+def test_words_of_both_classes_bring_a_cnn_apart(cnn: Member) -> None:
+    explain, slope = explainer(cnn, words=True), np.array([[-1.0, 1.0]])
     dull = "The man went home with a scene."
-    text = f"{dull}  {dull}\n\nIt was superb and lovely and fine. {dull}"
-    found = pieces(text)
-    brought = explain(text, found, np.array([[-1.0, 1.0]]))
-    by_sentence = np.add.reduceat(brought, [0, 7, 14, 21])
-    assert by_sentence.argmax() == 2
-    assert explain(text, found, np.array([[1.0, -1.0]])) == pytest.approx(-brought, abs=1e-5)
+
+    def third(telling: str) -> float:
+        text = f"{dull}  {dull}\n\nIt was {telling}. {dull}"
+        brought = explain(text, pieces(text), slope)
+        assert explain(text, pieces(text), -slope) == pytest.approx(-brought, abs=1e-5)
+        return float(np.add.reduceat(brought, [0, 7, 14, 21])[2])
+
+    assert third("superb and lovely and fine") > 0.2 + third("awful and poor and sad")
 
 
 @given(st.text(st.sampled_from("aB .!?\n中\u3000İß'"), max_size=60), st.sampled_from([(1, 1), (1, 2), None]))
