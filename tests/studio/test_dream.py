@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from vgg_like import vgg_like
 
 from headstart import backbones
 from headstart.backbones.backbone import Backbone
@@ -25,26 +26,9 @@ DEEP = {"block2_conv1": 1.0}
 Of = Callable[[Sequence[str]], Layers]
 
 
-def toy() -> Backbone:
-    """A small network of plain sequences, as VGG is, with random weights; block2 sees every other pixel."""
-    torch.manual_seed(0)
-    blocks: dict[str, nn.Module] = {}
-    channels = 3
-    for number, width in enumerate((8, 16), 1):
-        block = nn.Sequential()
-        block.add_module(f"block{number}_conv1", nn.Conv2d(channels, width, 3, padding=1))
-        block.add_module(f"block{number}_relu1", nn.ReLU())
-        block.add_module(f"block{number}_pool", nn.MaxPool2d(2))
-        blocks[f"block{number}"] = block
-        channels = width
-    spec = Preprocess(size=32, mean=(100.0, 110.0, 120.0), std=(50.0, 50.0, 50.0), channels="BGR")
-    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", spec, 16, tuple(blocks), 1, "")
-    return Backbone(card, blocks)
-
-
 @pytest.fixture(scope="module")
 def of() -> Of:
-    network = toy()
+    network = vgg_like(8, 16)
     return lambda names: Layers(network, names, fast=False)
 
 

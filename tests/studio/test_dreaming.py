@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from vgg_like import vgg_like
 
 from headstart import backbones, cli
-from headstart.backbones.backbone import Backbone
-from headstart.backbones.card import Card, Preprocess
 from headstart.errors import DecodeError, OptionError
 from headstart.studio.commands import weighted
 from headstart.studio.dreaming import dream_file
@@ -26,12 +24,7 @@ QUICK: dict[str, Any] = {"layers": {"block1_conv1": 1.0}, "steps": 2, "octaves":
 
 @pytest.fixture(autouse=True)
 def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    block = torch.nn.Sequential()
-    block.add_module("block1_conv1", torch.nn.Conv2d(3, 8, 3, padding=1))
-    block.add_module("block1_relu1", torch.nn.ReLU())
-    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", Preprocess(size=32), 8, ("block1",), 1, "")
-    network = Backbone(card, {"block1": block})
+    network = vgg_like(8)
     monkeypatch.setattr(backbones, "load", lambda _name, offline=False: network)
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
+from vgg_like import vgg_like
 
 from headstart import data
 from headstart.backbones.backbone import Backbone
-from headstart.backbones.card import Card, Preprocess
 from headstart.errors import DataError, OptionError
 from headstart.networks.style_network import StyleNetwork
 from headstart.studio import fast_training
@@ -33,19 +33,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def judge() -> Backbone:
-    """A small network of plain sequences, as VGG is, with random weights."""
-    torch.manual_seed(0)
-    blocks: dict[str, nn.Module] = {}
-    channels = 3
-    for number, width in enumerate((8, 16), 1):
-        block = nn.Sequential()
-        block.add_module(f"block{number}_conv1", nn.Conv2d(channels, width, 3, padding=1))
-        block.add_module(f"block{number}_relu1", nn.ReLU())
-        block.add_module(f"block{number}_pool", nn.MaxPool2d(2))
-        blocks[f"block{number}"] = block
-        channels = width
-    spec = Preprocess(size=32, mean=(100.0, 110.0, 120.0), std=(50.0, 50.0, 50.0), channels="BGR")
-    return Backbone(Card("toy", "toy", "here", "CC0-1.0", "nothing", spec, 16, tuple(blocks), 1, ""), blocks)
+    return vgg_like(8, 16)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from vgg_like import vgg_like
 
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card, Preprocess
@@ -19,20 +20,7 @@ from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
 
 @pytest.fixture(scope="module")
 def network() -> Backbone:
-    """A small network of plain sequences, as VGG is, with random weights."""
-    torch.manual_seed(0)
-    blocks: dict[str, nn.Module] = {}
-    channels = 3
-    for number, width in enumerate((8, 16), 1):
-        block = nn.Sequential()
-        block.add_module(f"block{number}_conv1", nn.Conv2d(channels, width, 3, padding=1))
-        block.add_module(f"block{number}_relu1", nn.ReLU())
-        block.add_module(f"block{number}_pool", nn.MaxPool2d(2))
-        blocks[f"block{number}"] = block
-        channels = width
-    spec = Preprocess(size=32, mean=(100.0, 110.0, 120.0), std=(50.0, 50.0, 50.0), channels="BGR")
-    card = Card("toy", "toy", "here", "CC0-1.0", "nothing", spec, 16, tuple(blocks), 1, "")
-    return Backbone(card, blocks)
+    return vgg_like(8, 16)
 
 
 TOY = {"content_layer": "block2_conv1", "style_layers": {"block1_conv1": 0.5, "block2_conv1": 0.5}}
