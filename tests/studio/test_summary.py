@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_models import model_of, reviews, terms_member, transformer_member
 
 import headstart as hs
 from headstart.artefact.members import Member
@@ -25,6 +24,7 @@ from headstart.text.sentences import sentences
 from headstart.transfer.calibration import Interval, Thresholds
 from headstart.transfer.heads import Head
 from toy_texts import ToyText
+from written_models import model_of, reviews, terms_member, transformer_member
 
 Kinds = dict[str, Model]
 
