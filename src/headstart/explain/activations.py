@@ -128,7 +128,7 @@ def contact_sheet(
     some = f"{len(shown):,} of {len(maps):,}" if len(shown) < len(maps) else f"all {len(maps):,}"
     first = "strongest first" if strongest else "by number"
     lines = [f"{some} channels, {first}", f"{maps.shape[2]} by {maps.shape[1]} places each"]
-    lines += ["Dark: the channel's smallest value, bright: its largest, which is on the right"]
+    lines += ["Dark: its smallest value; bright: its largest, the number"]
     draw.text((_GAP + step + 6, 26), title, "black", large)
     for number, line in enumerate(lines):
         draw.text((_GAP + step + 6, 58 + number * 22), line, "#444444", small)
