@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from headstart.errors import DecodeError
-from headstart.images.decode import decode, kind_of
+from headstart.images.decode import decode, decode_file, kind_of
 
 
 def scene(width: int = 96, height: int = 64) -> Image.Image:
@@ -189,6 +189,13 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.jpg", tmp_path, tmp_path / "a\0b.jpg"):
         with pytest.raises(DecodeError, match="readable"):
             decode(path)
+
+
+def test_one_of_several_files_is_named(tmp_path: Path) -> None:
+    (tmp_path / "second.png").write_bytes(b"no picture")
+    for name in ("first.png", "second.png"):
+        with pytest.raises(DecodeError, match=f"{name}: "):
+            decode_file(tmp_path / name)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])

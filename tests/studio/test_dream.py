@@ -319,3 +319,20 @@ def test_any_backbone_dreams() -> None:
     dreamt = dream(scene(64, 96), lambda names: Layers(network, names), options)
     assert dreamt.shape == (64, 96, 3)
     assert (dreamt != scene(64, 96)).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "usual"),
+    [
+        ("octaves", 100, 4),
+        ("scale", 1.0, 1.4),
+        ("steps", 0, 20),
+        ("rate", float("nan"), 1.0),
+        ("size", -5, 0),
+    ],
+)
+def test_the_option_that_is_wrong_is_named(option: str, value: float, usual: float) -> None:
+    with pytest.raises(
+        OptionError, match=f"expected {option} from .* received {value:g}, .* {option} {usual}"
+    ):
+        DreamOptions(**{option: value})  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ def run(
     steps: Annotated[int, typer.Option(help="Steps in each size.")] = 20,
     rate: Annotated[
         float, typer.Option(help="Grey levels by which a step changes a value on the mean.")
-    ] = 1.5,
+    ] = 1.0,
     guide: Annotated[Path | None, typer.Option(help="A picture whose features are looked for.")] = None,
     size: Annotated[
         int,

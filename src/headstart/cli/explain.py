@@ -67,7 +67,7 @@ def run(
         for path in files
         for file in (common.files_in(path, asked.modality) if path.is_dir() else [path])
     ]
-    _check_output(output, len(files))
+    _check_output(output, len(files), asked.modality)
     found: list[Explanation] = []
     for file in track(files, "explaining"):
         try:
@@ -88,16 +88,19 @@ def run(
     return 0 if len(found) == len(files) else 1 if found else 2
 
 
-def _check_output(output: Path | None, files: int) -> None:
+def _check_output(output: Path | None, files: int, modality: str) -> None:
     if output is None or output.suffix == "" or output.is_dir() or output.suffix.lower() in _PAGES:
         return
     if files > 1:
         received, fix = f"{files} files and {output.name}", "name a page (why.html) or a folder"
         raise OptionError("one file for one picture", received, fix)
-    if output.suffix.lower() != ".json":
-        from headstart.images.saving import check_picture_name
+    if output.suffix.lower() == ".json":
+        return
+    if modality == "text":
+        raise OptionError("a page (.html), .json or a folder for words", output.name, "correct the ending")
+    from headstart.images.saving import check_picture_name
 
-        check_picture_name(output)
+    check_picture_name(output)
 
 
 def _write(output: Path, found: list[Explanation]) -> None:

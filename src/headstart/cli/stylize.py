@@ -101,7 +101,7 @@ def _in_one_pass(
     offline: bool,
     json: bool,
 ) -> int:
-    from headstart.images.decode import decode
+    from headstart.images.decode import decode_file
     from headstart.studio.any_style import any_style
     from headstart.studio.fast_painting import paint_fast
     from headstart.studio.fast_style import open_style
@@ -112,7 +112,7 @@ def _in_one_pass(
     if trained:
         brush = open_style(trained[0])
     else:
-        pictures = [decode(style) for style in styles]
+        pictures = [decode_file(style) for style in styles]
         brush = any_style(pictures, weights, offline=offline, say=common.tell)
     made = paint_fast(content, brush, output, size=size, steady=steady, say=common.tell)
     for name, reason in made["failed"].items():

@@ -97,6 +97,24 @@ def decode(source: Source, *, at_least: int = 0) -> Pixels:
     return _decode_with_pillow(data)
 
 
+def decode_file(path: Path) -> Pixels:
+    """Decode a picture; what is wrong with it is told by its name.
+
+    Args:
+        path: The file, one of several that a person named.
+
+    Returns:
+        The pixels, uint8 [h, w, 3], RGB.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    try:
+        return decode(path)
+    except DecodeError as error:
+        raise DecodeError(error.expected, f"{path}: {error.received}", error.fix) from error
+
+
 def kind_of(content: bytes | NDArray[np.uint8]) -> tuple[str, int, int]:
     """Return what a picture is, and its upright size, from its header alone.
 

@@ -57,13 +57,17 @@ class DreamOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.octaves <= 20 and 1 < self.scale <= 4 and self.steps >= 1 and 0 < self.rate <= 255):
-            received = f"{self.octaves}, {self.scale}, {self.steps}, {self.rate}"
-            wanted = "1 to 20 octaves, a scale above 1 and up to 4, steps from 1 on, a rate up to 255"
-            raise OptionError(wanted, received, "use --octaves 4 --scale 1.4 --steps 20 --rate 1")
-        if self.size < 0 or self.tile < 64:
-            received = f"{self.size} and {self.tile}"
-            raise OptionError("a size from 0 on and tiles from 64 pixels on", received, "use --tile 512")
+        for name, value, least, most in (
+            ("octaves", self.octaves, 1, 20),
+            ("scale", self.scale, 1.01, 4),
+            ("steps", self.steps, 1, 1e6),
+            ("rate", self.rate, 1e-6, 255),
+            ("size", self.size, 0, 1e6),
+            ("tile", self.tile, 64, 1e6),
+        ):
+            if not least <= value <= most:
+                usual = type(self).__dataclass_fields__[name].default
+                raise OptionError(f"{name} from {least:g} to {most:g}", f"{value:g}", f"use {name} {usual}")
         if not any(self.layers.values()) or not all(map(math.isfinite, self.layers.values())):
             raise OptionError("a layer that counts", str(dict(self.layers)), "such as block4_conv3=1")
 

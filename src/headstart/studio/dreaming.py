@@ -10,7 +10,7 @@ from typing import Any
 from headstart.engines.torch_engine import best_device
 from headstart.errors import OptionError
 from headstart.files import write_json
-from headstart.images.decode import decode
+from headstart.images.decode import decode_file
 from headstart.images.saving import check_picture_name, save_picture
 from headstart.progress import Say, quiet
 from headstart.studio.dream import DreamOptions, Dreamt, Pixels, See, dream, zoom
@@ -69,8 +69,8 @@ def dream_file(
     if layers:
         options["layers"] = dict(layers)
     wanted = DreamOptions(**options)
-    scene = decode(content)
-    guiding = None if guide is None else decode(guide)
+    scene = decode_file(content)
+    guiding = None if guide is None else decode_file(guide)
     network = backbones.load(backbone, offline=offline).to(best_device())
     climbed: list[float] = []
 

@@ -16,7 +16,7 @@ from headstart.engines.conversion import save_ir
 from headstart.engines.openvino_engine import version as openvino_version
 from headstart.errors import OptionError
 from headstart.files import atomic_folder, digest_file, digest_json, write_json
-from headstart.images.decode import decode
+from headstart.images.decode import decode_file
 from headstart.images.saving import save_picture
 from headstart.networks.style_network import Exported, StyleNetwork
 from headstart.progress import Say, quiet
@@ -70,7 +70,7 @@ def make_style(
     if output.exists() and not is_style(output):
         raise OptionError("a place for a trained style", f"{output.name}, something else", "name another")
     wanted = TrainOptions(**options)
-    picture = decode(style)
+    picture = decode_file(style)
     dataset = data.open(photos, unlabelled=True)
     photographs = Photographs(dataset, wanted.size, wanted.seed)
     network = backbones.load("vgg16", offline=offline)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from headstart.data.kinds import modality_of
 from headstart.errors import DataError, DecodeError, OptionError
-from headstart.images.decode import decode
+from headstart.images.decode import decode, decode_file
 from headstart.images.saving import PICTURE_ENDINGS, check_picture_name, save_picture
 from headstart.progress import Say, quiet
 from headstart.studio.fast_style import Brush, Pixels
@@ -67,7 +67,7 @@ def paint_fast(
         made = _video(source, brush, output, size, steady, say)
     else:
         check_picture_name(output)
-        save_picture(output, brush.paint(_shrunk(decode(source), size)))
+        save_picture(output, brush.paint(_shrunk(decode_file(source), size)))
         made = {"painted": 1, "failed": {}}
     return {"source": str(source), **made, "seconds": round(time.monotonic() - started, 3)}
 

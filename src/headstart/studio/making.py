@@ -150,12 +150,12 @@ def _stylize(
 def _stylize_at_once(
     inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
 ) -> None:
-    from headstart.images.decode import decode
+    from headstart.images.decode import decode_file
     from headstart.studio.any_style import any_style
     from headstart.studio.fast_painting import paint_fast
 
     progress(0.0, "opening the networks")
-    brush = any_style([decode(style) for style in inputs["styles"]])
+    brush = any_style([decode_file(style) for style in inputs["styles"]])
     progress(0.5, "painting")
     paint_fast(inputs["picture"][0], brush, out / "painted.jpg", size=options["size"])
 

@@ -14,7 +14,7 @@ from PIL import Image
 from headstart.engines.torch_engine import best_device
 from headstart.errors import OptionError
 from headstart.files import digest_file, digest_json, write_json, write_text
-from headstart.images.decode import decode
+from headstart.images.decode import decode_file
 from headstart.images.saving import check_picture_name, save_picture
 from headstart.process import available_memory
 from headstart.progress import Say, quiet
@@ -82,7 +82,7 @@ def paint_file(
     if layers:
         options["style_layers"] = dict(layers)
     wanted = StyleOptions(**options)
-    scene, pictures = decode(content), [decode(path) for path in styles]
+    scene, pictures = decode_file(content), [decode_file(path) for path in styles]
     where = None if mask is None else _mask(mask, scene)
     shares = list(weights) or [1.0] * len(pictures)
     network = backbones.load(backbone, offline=offline).to(best_device())
@@ -158,7 +158,7 @@ def _check(output: Path, styles: Sequence[Path], weights: Sequence[float]) -> No
 
 
 def _mask(path: Path, scene: Pixels) -> NDArray[np.float32]:
-    grey = np.asarray(Image.fromarray(decode(path)).convert("L"), np.float32) / np.float32(255)
+    grey = np.asarray(Image.fromarray(decode_file(path)).convert("L"), np.float32) / np.float32(255)
     if grey.shape != scene.shape[:2]:
         found = f"{grey.shape[1]} × {grey.shape[0]}"
         size = f"{scene.shape[1]} × {scene.shape[0]} pixels"
