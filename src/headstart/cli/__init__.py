@@ -12,7 +12,7 @@ from typing import NoReturn
 from headstart.errors import HeadstartError, missing_extra
 
 EXIT_COULD_NOT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
-_KEPT = "what was computed is kept, run the same command again to go on"
+_KEPT = "what was computed is kept, run the same command again to go on (with --resume where it has that)"
 
 
 class _Terminated(BaseException):
