@@ -19,6 +19,7 @@ import sys
 import numpy as np
 from support.common import Stopwatch, median, record, spread, table, verdict
 
+from headstart.images.decode import Pixels
 from headstart.process import tune_process
 
 tune_process()
@@ -27,7 +28,7 @@ from PIL import Image  # noqa: E402
 from support.classic_dream import ClassicDream  # noqa: E402
 
 from headstart import backbones  # noqa: E402
-from headstart.studio.dream import DreamOptions, Pixels, dream  # noqa: E402
+from headstart.studio.dream import DreamOptions, dream  # noqa: E402
 from headstart.studio.layers import Layers  # noqa: E402
 
 FASTER, MEBIBYTES = 2.0, 2000 * 1e6 / 2**20

@@ -33,11 +33,11 @@ from scipy.ndimage import sobel, uniform_filter  # noqa: E402
 
 from headstart import backbones  # noqa: E402
 from headstart.backbones import tensors  # noqa: E402
-from headstart.images.decode import decode  # noqa: E402
+from headstart.images.decode import Pixels, decode  # noqa: E402
 from headstart.images.saving import save_picture  # noqa: E402
 from headstart.networks.style_network import Exported, StyleNetwork  # noqa: E402
 from headstart.studio.any_style import any_style  # noqa: E402
-from headstart.studio.fast_style import WEIGHTS, Pixels, open_style, read_card  # noqa: E402
+from headstart.studio.fast_style import WEIGHTS, open_style, read_card  # noqa: E402
 from headstart.studio.goal import gram, gram_loss  # noqa: E402
 from headstart.studio.layers import Layers  # noqa: E402
 from headstart.studio.style import StyleOptions, stylize  # noqa: E402

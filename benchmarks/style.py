@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from support.common import data_folder, record, table, verdict
 
-from headstart.images.decode import decode
+from headstart.images.decode import Pixels, decode
 from headstart.process import tune_process
 
 tune_process()
@@ -35,7 +35,7 @@ from support.classic_style import CONTENT, CONTENT_WEIGHT, STYLE, ClassicStyle  
 
 from headstart import backbones  # noqa: E402
 from headstart.studio.layers import Layers  # noqa: E402
-from headstart.studio.style import Pixels, Seen, StyleOptions, stylize  # noqa: E402
+from headstart.studio.style import Seen, StyleOptions, stylize  # noqa: E402
 
 FASTER, MEMORY = 3.0, 0.6
 PLAIN, OURS = "classic loop", "headstart"

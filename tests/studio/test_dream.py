@@ -18,7 +18,9 @@ from headstart import backbones
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card, Preprocess
 from headstart.errors import OptionError
-from headstart.studio.dream import DreamOptions, Dreamt, Pixels, dream, shrunk, zoom
+from headstart.images.decode import Pixels
+from headstart.images.resizing import shrunk
+from headstart.studio.dream import DreamOptions, Dreamt, dream, zoom
 from headstart.studio.layers import Layers
 from headstart.studio.tiles import Tiling
 

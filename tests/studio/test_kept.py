@@ -11,10 +11,11 @@ import torch
 from vgg_like import vgg_like
 
 from headstart.errors import OptionError
+from headstart.images.decode import Pixels
 from headstart.studio import kept as kept_module
 from headstart.studio.kept import Kept
 from headstart.studio.layers import Layers
-from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
+from headstart.studio.style import Seen, StyleOptions, stylize
 
 
 class Power(Exception):

@@ -13,9 +13,10 @@ from vgg_like import vgg_like
 from headstart.backbones.backbone import Backbone
 from headstart.backbones.card import Card, Preprocess
 from headstart.errors import OptionError
+from headstart.images.decode import Pixels
 from headstart.studio.goal import content_loss, gram, style_loss, total_variation
 from headstart.studio.layers import Layers, layer_names
-from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
+from headstart.studio.style import Seen, StyleOptions, stylize
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from PIL import Image
 from headstart.errors import OptionError
 from headstart.files import write_text
 from headstart.images.decode import Pixels
-from headstart.images.saving import check_picture_name, save_picture
+from headstart.images.saving import check_picture_name, jpeg, save_picture
 from headstart.pages import Markup, Page, sheet, short
 
 
@@ -154,6 +153,4 @@ def explanations_page(explanations: Sequence[Explanation]) -> str:
 
 def as_sheet(pixels: Pixels, alt: str) -> Markup:
     """Return a picture for a page."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
-    return sheet(buffer.getvalue(), alt)
+    return sheet(jpeg(Image.fromarray(pixels)), alt)

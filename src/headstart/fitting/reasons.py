@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from headstart.evaluation.results import Loss
 from headstart.explain.explaining import explain
 from headstart.explain.explanation import Explanation, PictureExplanation, SoundExplanation, TextExplanation
 from headstart.explain.overlay import overlay
+from headstart.images.saving import jpeg
 from headstart.retrieval.neighbours import unit
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ def _shown(found: Explanation) -> tuple[bytes | Markup | None, str]:
     what = "the number" if found.label == "value" else found.label
     if isinstance(found, PictureExplanation):
         said = f"what counts for {what}: {found.share:.0%} of it in one place" if found.share else ""
-        return _jpeg(Image.fromarray(found.overlay(_SIDE))), said
+        return _small_jpeg(Image.fromarray(found.overlay(_SIDE))), said
     if isinstance(found, SoundExplanation):
-        return _jpeg(_spectrogram(found)), f"what counts for {what}: {found.place}"
+        return _small_jpeg(_spectrogram(found)), f"what counts for {what}: {found.place}"
     if isinstance(found, TextExplanation):
         return found.marked(), f"what counts for {what}"
     return None, ""
@@ -203,8 +203,6 @@ def _about(found: Explanation) -> Mapping[str, Any]:
     return {key: value for key, value in found.to_json().items() if key not in _LONG}
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def _small_jpeg(image: Image.Image) -> bytes:
     image.thumbnail((2 * _SIDE, _SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    return jpeg(image, 80)

@@ -16,8 +16,9 @@ from headstart.engines.openvino_engine import core, read_ir
 from headstart.engines.precision import Precision
 from headstart.errors import BackboneError, OptionError
 from headstart.files import atomic_file, cache_dir, digest_bytes, digest_file
+from headstart.images.decode import Pixels
 from headstart.progress import Say, quiet
-from headstart.studio.fast_style import PAINTED, Brush, Pixels
+from headstart.studio.fast_style import PAINTED, Brush
 from headstart.studio.settling import depend_on, settle
 
 NAME = "magenta-stylize"

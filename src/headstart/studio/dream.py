@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from headstart.errors import OptionError
+from headstart.images.decode import Pixels
+from headstart.images.resizing import shrunk
 from headstart.progress import Say, quiet
 from headstart.studio.layers import Layers
 from headstart.studio.tiles import Tiling
 
-Pixels = NDArray[np.uint8]
 LAYERS = {"block4_conv3": 1.0, "block5_conv1": 1.0}
 _PROBE = 256
 """Side of the picture that tells how far apart a layer's places are."""
@@ -177,16 +177,6 @@ def zoom(
             near = Image.fromarray(dreamt).resize((width, height), Image.Resampling.BICUBIC, middle)
             dreamt = dreamer.dream(np.asarray(near))
         yield dreamt
-
-
-def shrunk(picture: Pixels, size: int) -> Pixels:
-    """Return a picture whose longer side has at most so many pixels; 0 leaves it whole."""
-    height, width = picture.shape[:2]
-    if not size or max(height, width) <= size:
-        return picture
-    scale = size / max(height, width)
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.LANCZOS))
 
 
 class _Goal:

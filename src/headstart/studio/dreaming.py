@@ -10,10 +10,10 @@ from typing import Any
 from headstart.engines.torch_engine import best_device
 from headstart.errors import OptionError
 from headstart.files import write_json
-from headstart.images.decode import decode_file
+from headstart.images.decode import Pixels, decode_file
 from headstart.images.saving import check_picture_name, save_picture
 from headstart.progress import Say, quiet
-from headstart.studio.dream import DreamOptions, Dreamt, Pixels, See, dream, zoom
+from headstart.studio.dream import DreamOptions, Dreamt, See, dream, zoom
 from headstart.studio.layers import Layers
 from headstart.studio.video import check_video_name, write_video
 

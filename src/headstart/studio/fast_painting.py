@@ -14,10 +14,11 @@ from PIL import Image
 
 from headstart.data.kinds import modality_of
 from headstart.errors import DataError, DecodeError, OptionError
-from headstart.images.decode import decode, decode_file
+from headstart.images.decode import Pixels, decode, decode_file
+from headstart.images.resizing import shrunk
 from headstart.images.saving import PICTURE_ENDINGS, check_picture_name, save_picture
 from headstart.progress import Say, quiet
-from headstart.studio.fast_style import Brush, Pixels
+from headstart.studio.fast_style import Brush
 from headstart.studio.video import ENDINGS, check_video_name, is_video, read_video, write_video
 
 _EVERY = 5.0
@@ -67,7 +68,7 @@ def paint_fast(
         made = _video(source, brush, output, size, steady, say)
     else:
         check_picture_name(output)
-        save_picture(output, brush.paint(_shrunk(decode_file(source), size)))
+        save_picture(output, brush.paint(shrunk(decode_file(source), size)))
         made = {"painted": 1, "failed": {}}
     return {"source": str(source), **made, "seconds": round(time.monotonic() - started, 3)}
 
@@ -113,7 +114,7 @@ def _video(
 ) -> dict[str, Any]:
     check_video_name(output)
     video = read_video(source)
-    scenes, fed = tee(_shrunk(frame, size) for frame in video)
+    scenes, fed = tee(shrunk(frame, size) for frame in video)
     painted = 0
 
     def counted() -> Iterator[Pixels]:
@@ -143,7 +144,7 @@ def _folder(source: Path, brush: Brush, output: Path, size: int | None, say: Say
         for path in paths:
             name = path.relative_to(source)
             try:
-                picture = _shrunk(decode(path), size)
+                picture = shrunk(decode(path), size)
             except DecodeError as error:
                 failed[str(name)] = str(error)
                 continue
@@ -166,12 +167,3 @@ def _folder(source: Path, brush: Brush, output: Path, size: int | None, say: Say
 def _named(path: Path) -> Path:
     """Return the name itself where it can be written, otherwise a .png of it."""
     return path if path.suffix.lower() in PICTURE_ENDINGS else path.with_name(f"{path.name}.png")
-
-
-def _shrunk(picture: Pixels, size: int | None) -> Pixels:
-    height, width = picture.shape[:2]
-    if size is None or max(height, width) <= size:
-        return picture
-    scale = size / max(height, width)
-    sides = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.LANCZOS))

@@ -16,9 +16,9 @@ from headstart.engines.openvino_engine import OpenVinoEngine, read_ir
 from headstart.engines.precision import Precision
 from headstart.errors import ArtefactError
 from headstart.files import digest_file
+from headstart.images.decode import Pixels
 from headstart.studio.settling import with_norms_of
 
-Pixels = NDArray[np.uint8]
 SCHEMA = 1
 CARD, NETWORK, WEIGHTS = "style.json", "network.xml", "weights.safetensors"
 PAINTED = "painted"

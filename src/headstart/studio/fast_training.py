@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from headstart.data.items import Dataset
 from headstart.engines.openvino_engine import has_bf16
 from headstart.errors import DataError, DecodeError, OptionError
-from headstart.images.decode import decode
+from headstart.images.decode import Pixels, decode
 from headstart.networks.style_network import STRIDE, Exported, StyleNetwork
 from headstart.studio.goal import content_loss, gram, gram_loss, style_loss, total_variation
 from headstart.studio.layers import Layers
@@ -27,7 +26,6 @@ from headstart.training.averaging import Average
 from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
 from headstart.training.reproducible import reproducible
 
-Pixels = NDArray[np.uint8]
 _CPU = torch.device("cpu")
 _SAVE_EVERY = 60.0
 """Seconds between two checkpoints."""

@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart.errors import OptionError
+from headstart.images.decode import Pixels
 from headstart.studio.fourier import FourierPictures
 from headstart.studio.goal import total_variation
 from headstart.studio.layers import Layers
 
-Pixels = NDArray[np.uint8]
 _AT_ONCE = 16
 _RATE = 0.05
 _MARGIN = 1.2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from headstart.backbones.card import Card
+from headstart.images.saving import jpeg
 from headstart.pages import Page, glimpses, paragraph, short
 from headstart.studio.features import Filter
 
@@ -71,7 +71,7 @@ def gallery(
     for layer, count, filters in layers:
         strip = (
             (
-                _jpeg(each),
+                jpeg(Image.fromarray(_shown(each)), _QUALITY),
                 f"Picture for channel {each.channel} of {layer}",
                 caption(each, names.get(layer, ())),
             )
@@ -88,9 +88,3 @@ def gallery(
 def _shown(each: Filter) -> NDArray[np.uint8]:
     # What a dead filter was raised to in vain shows nothing but chance.
     return each.picture // 4 + np.uint8(176) if each.dead else each.picture
-
-
-def _jpeg(each: Filter) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(_shown(each)).save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from headstart.engines.openvino_engine import has_bf16
 from headstart.errors import OptionError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Layers(nn.Module):
                 listed = ", ".join(known)
                 raise OptionError(f"a layer of {backbone.card.name!r}", repr(name), f"choose one of {listed}")
         self._mean, self._std = backbone.mean, backbone.std
-        self._names, self._fast = tuple(names), fast and _has_bf16(self.device)
+        self._names, self._fast = tuple(names), fast and (self.device.type != "cpu" or has_bf16())
         self._flip = getattr(backbone.card.preprocess, "channels", "RGB") == "BGR"
         self._steps = _until(_steps(backbone, linear), set(names))
         for _, module in self._steps:
@@ -133,8 +134,3 @@ def _children(block: nn.Sequential) -> Iterator[tuple[str, nn.Module]]:
 def _until(steps: list[tuple[str, nn.Module]], names: set[str]) -> list[tuple[str, nn.Module]]:
     last = max(place for place, (name, _) in enumerate(steps) if name in names)
     return steps[: last + 1]
-
-
-def _has_bf16(device: torch.device) -> bool:
-    # torch computes in bfloat16 anywhere, but only with the instructions is it faster.
-    return bool(device.type != "cpu" or torch.cpu._is_avx512_bf16_supported())

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headstart.images.decode import Pixels
 from headstart.studio.commands import Command, Input, Option, Progress, register, weighted
 
 if TYPE_CHECKING:
     from headstart.studio.dream import Dreamt
-    from headstart.studio.style import Pixels, Seen
+    from headstart.studio.style import Seen
 
 _PREVIEW = 2.0
 """Seconds between two previews."""

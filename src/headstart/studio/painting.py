@@ -14,14 +14,14 @@ from PIL import Image
 from headstart.engines.torch_engine import best_device
 from headstart.errors import OptionError
 from headstart.files import digest_file, digest_json, write_json, write_text
-from headstart.images.decode import decode_file
+from headstart.images.decode import Pixels, decode_file
 from headstart.images.saving import check_picture_name, save_picture
 from headstart.process import available_memory
 from headstart.progress import Say, quiet
 from headstart.studio.kept import Kept
 from headstart.studio.layers import Layers
 from headstart.studio.painting_page import painting_page
-from headstart.studio.style import Pixels, Seen, StyleOptions, stylize
+from headstart.studio.style import Seen, StyleOptions, stylize
 from headstart.studio.tiles import is_out_of_memory
 
 if TYPE_CHECKING:

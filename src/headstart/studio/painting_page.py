@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from PIL import Image
 
 from headstart.figures import chart, plot
+from headstart.images.decode import Pixels
+from headstart.images.saving import jpeg
 from headstart.pages import ACCENT, MUTED, Markup, Page, glimpses, paragraph, sheet, table
-from headstart.studio.style import Pixels
 
 _SMALL = 320
 
@@ -62,6 +62,4 @@ def _curve(losses: Sequence[tuple[int, float]]) -> Markup:
 def _jpeg(pixels: Pixels, size: int) -> bytes:
     image = Image.fromarray(pixels)
     image.thumbnail((size, size))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+    return jpeg(image)

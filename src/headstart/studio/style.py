@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from headstart.errors import OptionError
+from headstart.images.decode import Pixels
 from headstart.studio.goal import Goal, Weights
 from headstart.studio.kept import Kept
 from headstart.studio.layers import Layers
 from headstart.studio.painter import Painter
 
-Pixels = NDArray[np.uint8]
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 CONTENT_LAYER = "block4_conv2"
 _LEAST = 16

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from headstart.errors import DataError, DecodeError, OptionError, StorageError, missing_extra
 from headstart.files import atomic_file
-from headstart.images.decode import open_image
+from headstart.images.decode import Pixels, open_image
 
-Pixels = NDArray[np.uint8]
 ENDINGS = (".mp4", ".gif")
 """What can be written."""
 READABLE = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".gif")
