@@ -27,14 +27,16 @@ class Input:
     Args:
         name: What its code calls it, str.
         title: What people call it, str.
-        kind: "model" (one that is served, a folder) or "files" (what a person sends).
-        accepts: Modalities of the model or the files, e.g. ("image", "text").
+        kind: "model" (one that is served, a folder), "trained" (a folder that a training of the studio's own
+            left, see `trained`) or "files" (what a person sends).
+        accepts: Modalities of the model or the files, e.g. ("image", "text"); of what was trained for the
+            studio the name of its card, e.g. ("colorizer.json",).
         most: How many files, int. Defaults to 1.
     """
 
     name: str
     title: str
-    kind: Literal["model", "files"]
+    kind: Literal["model", "trained", "files"]
     accepts: tuple[str, ...]
     most: int = 1
 
@@ -164,6 +166,23 @@ def command(name: str) -> Command:
         known = ", ".join(_COMMANDS) or "none"
         raise OptionError(f"a studio command ({known})", repr(name[:40]), "name one of them")
     return _COMMANDS[name]
+
+
+def trained(state: Path, card: str) -> dict[str, Path]:
+    """Return what was trained for the studio and put into the folder `studio` of a state folder.
+
+    Args:
+        state: The state folder of a served installation.
+        card: The file by which a folder says what it is, such as "colorizer.json", str.
+
+    Returns:
+        Folder by name, in order; none where there is none.
+
+    Example:
+        >>> trained(Path("nowhere"), "colorizer.json")
+        {}
+    """
+    return {path.parent.name: path.parent for path in sorted((state / "studio").glob(f"*/{card}"))}
 
 
 def weighted(given: str | None) -> dict[str, float] | None:

@@ -13,11 +13,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from headstart.errors import OptionError
 from headstart.modalities import modality
-from headstart.serving.models import SUFFIX
 from headstart.serving.pages.base import blueprint, document, person, sentence
 from headstart.serving.shared import serving
 from headstart.studio import making  # noqa: F401 (registers its commands)
-from headstart.studio.commands import Command, Input, commands
+from headstart.studio.commands import Command, Input, commands, trained
 from headstart.studio.commands import command as command_of
 from headstart.studio.jobs import Job, JobStore
 
@@ -139,8 +138,9 @@ def _first(job: Job) -> str | None:
 
 def _about(job: Job) -> str:
     """Return what a job is about in a few words: its first file, and how many more."""
-    names = [Path(path).name for paths in job.inputs.values() for path in paths]
-    files = [name for name in names if not name.endswith(SUFFIX)]
+    sent = job.folder.resolve()
+    paths = [Path(path) for paths in job.inputs.values() for path in paths]
+    files = [path.name for path in paths if path.is_relative_to(sent)]
     return "" if not files else files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
@@ -151,16 +151,24 @@ def _idle(jobs: Sequence[Job]) -> bool:
 
 
 def _models(wanted: Input) -> dict[str, Path]:
+    if wanted.kind == "trained":
+        return trained(serving().settings.state, wanted.accepts[0])
     return {each.name: each.path for each in serving().registry if each.model.modality in wanted.accepts}
 
 
 def _form(command: Command, problem: str = "") -> str:
-    models = {each.name: _models(each) for each in command.inputs if each.kind == "model"}
+    models = {each.name: _models(each) for each in command.inputs if each.kind != "files"}
     missing = ""
     for each in command.inputs:
         if each.kind == "model" and not models[each.name]:
             nouns = " or ".join(modality(name).noun for name in each.accepts)
             missing = f"This needs a model for {nouns}, and none is served here."
+        if each.kind == "trained" and not models[each.name]:
+            place = serving().settings.state / "studio"
+            missing = (
+                f"This needs a {each.title.lower()}, and none is here. Train one with "
+                f"“headstart {command.name}-train”, and put its folder into {place}."
+            )
     return render_template(
         "studio_command.html",
         command=command,
@@ -175,7 +183,7 @@ def _submit(command: Command) -> Job:
     models: dict[str, Path] = {}
     files: dict[str, list[tuple[str, bytes]]] = {}
     for wanted in command.inputs:
-        if wanted.kind == "model":
+        if wanted.kind != "files":
             known, name = _models(wanted), request.form.get(wanted.name, "")
             if name not in known:
                 raise OptionError(f"one of {', '.join(known) or 'no models'}", repr(name[:40]), "choose one")
