@@ -1,0 +1,1 @@
+"""Telling what a photograph shows: from photographs with captions to a network that writes them."""
