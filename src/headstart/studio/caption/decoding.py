@@ -68,7 +68,7 @@ def greedy(
     rules = _Rules(longest, no_repeat, once)
     return [
         caption
-        for piece in grid.split(_PIECE)
+        for piece in torch.split(grid, _PIECE)
         for caption in _walk(decoder, piece, rules, lambda allowed, _rows, _step: allowed.argmax(1))
     ]
 
@@ -114,7 +114,7 @@ def sample(
     draw = torch.Generator().manual_seed(seed)
     chances = torch.rand(len(grid), longest + 1, generator=draw).to(grid.device)
     found = []
-    for piece, chance in zip(grid.split(_PIECE), chances.split(_PIECE), strict=True):
+    for piece, chance in zip(torch.split(grid, _PIECE), torch.split(chances, _PIECE), strict=True):
         found += _walk(decoder, piece, rules, _Nucleus(chance, top_p, temperature))
     return found
 
@@ -133,7 +133,8 @@ def beam(
     """Write captions, always following the most probable beginnings.
 
     All photographs and all beginnings go through the decoder together, and a photograph leaves as soon as its
-    caption is settled: when as many captions have ended as there are beginnings, or no beginning can win.
+    caption is settled: no beginning can win any more or, when as many captions have ended as there are
+    beginnings, none could by ending with the next word.
 
     Args:
         decoder: What says how probable each next word is, in evaluation mode.
@@ -158,7 +159,7 @@ def beam(
     if not 0 <= length_power < math.inf:
         raise OptionError("a power of the length, 0 or more", f"{length_power}", "such as 0.7")
     found = []
-    for piece in grid.split(_PIECE):
+    for piece in torch.split(grid, _PIECE):
         found += _search(decoder, piece, rules, width, length_power)
     return found
 
@@ -332,8 +333,10 @@ def _search(decoder: Decoder, grid: Tensor, rules: _Rules, width: int, power: fl
         kept.put(photographs[better], finished)
         best, ended = best.maximum(score), ended + ends.sum(1)
         found = found.going_on(width)
-        # A caption's log-probability only falls, and is at most divided by the greatest length.
-        open_ = (ended < width) & (found.scores[:, 0] / (rules.longest + 1) ** power > best)
+        # A log-probability only falls, and is at most divided by the greatest length: who cannot win then has
+        # lost. Once enough have ended, who could not win with the next word is not waited for.
+        last = torch.where(ended < width, rules.longest + 1, step + 2)
+        open_ = found.scores[:, 0] / last**power > best
         if not open_.any():
             break
         photographs, best, ended = photographs[open_], best[open_], ended[open_]
