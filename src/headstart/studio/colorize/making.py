@@ -28,7 +28,7 @@ from headstart.studio.colorize import card as names
 from headstart.studio.colorize.card import is_colorizer
 from headstart.studio.colorize.networks import Classic, ClassicEncoder, Encoder, UNet, Whole
 from headstart.studio.colorize.photographs import Stream, Usable, Views, stacked, usable, view_of
-from headstart.studio.colorize.quantising import TEMPERATURE, bins, rebalancing
+from headstart.studio.colorize.quantising import TEMPERATURE, bins
 from headstart.studio.colorize.training import ColorTraining, Look, See, TrainOptions
 from headstart.training.checkpoints import FOLDER, Checkpoints, Identity
 
@@ -138,12 +138,13 @@ def build(backbone: Backbone, options: TrainOptions) -> tuple[Encoder | ClassicE
         return ClassicEncoder(encoder).eval(), Classic(encoder.shapes[-1][0])
 
 
-def described(options: TrainOptions, prior: NDArray[np.float32]) -> dict[str, Any]:
+def described(options: TrainOptions, prior: NDArray[np.float32], mix: float = 0.5) -> dict[str, Any]:
     """Return what has to be known to use a network of these options, JSON-able.
 
     Args:
         options: Kind and size.
         prior: Share of pixels that each bin has, float32 [bins].
+        mix: How strongly rare colours are favoured in annealed ones, see `rebalancing`. Defaults to 0.5.
     """
     card: dict[str, Any] = {"kind": options.kind, "size": options.size}
     if options.kind == "classic":
@@ -153,8 +154,8 @@ def described(options: TrainOptions, prior: NDArray[np.float32]) -> dict[str, An
         "output": names.LOGITS,
         "bins": bins().tolist(),
         "prior": [round(float(share), 8) for share in prior],
-        "weights": [round(float(weight), 4) for weight in rebalancing(prior)],
         "temperature": TEMPERATURE,
+        "mix": mix,
     }
 
 
