@@ -170,7 +170,7 @@ def test_folders_without_pictures(brush: Brush, tmp_path: Path) -> None:
         paint_fast(tmp_path / "empty", brush, tmp_path / "out")
     Image.fromarray(noise(8, 8)).save(tmp_path / "empty" / "good.png")
     (tmp_path / "file").write_text("")
-    with pytest.raises(OptionError, match="folder for the paintings"):
+    with pytest.raises(OptionError, match="folder for what is made"):
         paint_fast(tmp_path / "empty", brush, tmp_path / "file")
 
 

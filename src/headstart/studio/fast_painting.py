@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.data.kinds import modality_of
-from headstart.errors import DataError, DecodeError, OptionError
-from headstart.images.decode import Pixels, decode, decode_file
+from headstart.errors import OptionError
+from headstart.images.decode import Pixels, decode_file
 from headstart.images.resizing import shrunk
-from headstart.images.saving import PICTURE_ENDINGS, check_picture_name, save_picture
+from headstart.images.saving import check_picture_name, save_picture
 from headstart.progress import Say, quiet
 from headstart.studio.fast_style import Brush
+from headstart.studio.folders import PictureFolder
 from headstart.studio.video import ENDINGS, check_video_name, is_video, read_video, write_video
 
 _EVERY = 5.0
@@ -93,14 +93,21 @@ def steadied(scenes: Iterable[Pixels], paintings: Iterable[Pixels], strength: fl
         if before is None or before.shape != scene.shape:
             shown = painting.astype(np.float32)
         else:
-            kept = np.float32(strength) * _stillness(before, scene)[..., None]
+            kept = np.float32(strength) * stillness(before, scene)[..., None]
             shown = (painting + kept * (shown - painting)).astype(np.float32)
         before = scene
         yield shown.round().astype(np.uint8)
 
 
-def _stillness(before: Pixels, scene: Pixels) -> NDArray[np.float32]:
-    """Return how little each place changed, float [h, w] from 0 (it moved) to 1."""
+def stillness(before: Pixels, scene: Pixels) -> NDArray[np.float32]:
+    """Return how little each place of a video changed.
+
+    Args:
+        before, scene: Two frames after one another, uint8 [h, w, 3].
+
+    Returns:
+        float32 [h, w] from 0 (it moved) to 1.
+    """
     change = np.abs(scene.astype(np.int16) - before).max(axis=2).astype(np.uint8)
     # In squares: noise is no motion, and one pixel that jumps is.
     squares = Image.fromarray(change).reduce(_BLOCK)
@@ -132,38 +139,19 @@ def _video(
 
 
 def _folder(source: Path, brush: Brush, output: Path, size: int | None, say: Say) -> dict[str, Any]:
-    if output.exists() and not output.is_dir():
-        raise OptionError("a folder for the paintings", f"the file {output.name}", "name a folder")
-    paths = [path for path in sorted(source.rglob("*")) if modality_of([path.name]) == "image"]
-    if not paths:
-        raise DataError(f"pictures in the folder {source.name}", "none", "name another folder")
-    failed: dict[str, str] = {}
+    folder = PictureFolder(source, output)
     names: list[Path] = []
 
     def pictures() -> Iterator[Pixels]:
-        for path in paths:
-            name = path.relative_to(source)
-            try:
-                picture = shrunk(decode(path), size)
-            except DecodeError as error:
-                failed[str(name)] = str(error)
-                continue
-            names.append(name)
-            yield picture
+        for photo in folder:
+            names.append(photo.name)
+            yield shrunk(photo.pixels, size)
 
     painted, told = 0, time.monotonic()
     for painting in brush.stream(pictures()):
-        save_picture(output / _named(names[painted]), painting)
+        save_picture(folder.place(names[painted]), painting)
         painted += 1
         if time.monotonic() - told > _EVERY:
             told = time.monotonic()
-            say(f"{painted} of {len(paths)} pictures")
-    if not painted:
-        name, reason = next(iter(failed.items()))
-        raise DataError("a picture that can be read", f"{name}: {reason}", "name another folder")
-    return {"painted": painted, "failed": failed}
-
-
-def _named(path: Path) -> Path:
-    """Return the name itself where it can be written, otherwise a .png of it."""
-    return path if path.suffix.lower() in PICTURE_ENDINGS else path.with_name(f"{path.name}.png")
+            say(f"{painted} of {len(folder)} pictures")
+    return {"painted": painted, "failed": folder.failed}
