@@ -107,6 +107,10 @@ class Checkpoints:
                 return notes["notes"].get("stopped") is None
         return False
 
+    def begun(self) -> bool:
+        """Whether the folder holds any run, cut off or not."""
+        return bool(self._found())
+
     def clear(self) -> None:
         """Remove all checkpoints."""
         self._remove_all_but(set())

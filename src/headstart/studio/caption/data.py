@@ -15,7 +15,10 @@ from headstart.studio.caption.vocabulary import tokenize
 
 _NAMES = ("captions.txt", "Flickr8k.token.txt", "captions.csv", "captions.jsonl")
 _LISTS: tuple[tuple[Split, str], ...] = (("train", "train"), ("val", "dev"), ("val", "val"), ("test", "test"))
-_PHOTO_COLUMNS, _CAPTION_COLUMNS = ("image", "path", "file", "filename", "photo"), ("caption", "text", "comment")
+_PHOTO_COLUMNS, _CAPTION_COLUMNS = (
+    ("image", "path", "file", "filename", "photo"),
+    ("caption", "text", "comment"),
+)
 _FOLDERS = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "photos", ".")
 _SPLIT_WORDS = SPLIT_WORDS | {"dev": "val"}
 _FIX = "give a table with the columns image and caption, or Flickr8k's token file (docs/captions.md)"

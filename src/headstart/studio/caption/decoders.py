@@ -19,6 +19,9 @@ _TOGETHER = 16
 class Decoder(nn.Module):
     """What writes captions: it begins with what is seen, and then says word after word."""
 
+    words: nn.Embedding
+    """Vectors of the words: they are read by them, and written by them."""
+
     def begin(self, grid: Tensor) -> State:
         """Return what it knows before the first word.
 
@@ -121,14 +124,14 @@ class AttentionDecoder(Decoder):
         """Return log-probabilities and attention for each word of given captions."""
         state = tuple(tensor[owner] for tensor in self.begin(grid))  # what is seen is shared by its captions
         heard = self._heard(words.T).unbind()
-        spoken: list[Tensor] = []
+        said, spoken = state[0], list[Tensor]()
         looked = state[2].new_zeros(state[2].shape[:2])
         for place, count in enumerate((words != PAD).sum(0).tolist()):
             rows = -(-count // _TOGETHER) * _TOGETHER  # captions that have ended drop out, some at a time
             if rows < len(state[0]):
                 state = tuple(tensor[:rows] for tensor in state)
             word = heard[place][:rows]
-            if told < 1 and place:
+            if told < 1 and spoken:
                 with torch.no_grad():
                     guess = self._said(said[:rows]).argmax(1)
                 word = torch.where(torch.rand(len(word), 1) < told, word, self._heard(guess))
@@ -197,6 +200,7 @@ class MergeDecoder(Decoder):
         self, grid: Tensor, owner: Tensor, words: Tensor, told: float = 1.0
     ) -> tuple[Tensor, Tensor | None]:
         """Return log-probabilities for each word of given captions; it is always told all of them."""
+        del told
         *_, seen = self.begin(grid)
         read, _ = self.lstm(self._heard(words))
         both = seen[owner][:, None].expand(-1, words.shape[1], -1)
@@ -232,7 +236,7 @@ class Ensemble(Decoder):
 
     def step(self, state: State, words: Tensor) -> tuple[Tensor, Tensor | None, State]:
         """Ask every member; where they look is the mean of those that look."""
-        said, looks, states, first = [], [], [], 0
+        said, looks, states, first = [], list[Tensor](), list[Tensor](), 0
         for member, size in zip(self._each(), self._sizes, strict=True):
             log_probabilities, attention, after = member.step(state[first : first + size], words)
             said.append(log_probabilities)
@@ -244,6 +248,11 @@ class Ensemble(Decoder):
 
     def _each(self) -> list[Decoder]:
         return list(self.members)  # type: ignore[arg-type]
+
+
+def together(members: Sequence[Decoder]) -> Decoder:
+    """Return several decoders as one."""
+    return members[0] if len(members) == 1 else Ensemble(members)
 
 
 KINDS: dict[str, type[Decoder]] = {"attention": AttentionDecoder, "merge": MergeDecoder}

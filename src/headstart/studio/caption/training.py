@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
 
 from headstart.engines.openvino_engine import has_bf16
 from headstart.errors import OptionError
@@ -24,6 +23,8 @@ from headstart.training.checkpoints import Checkpoints, load_optimiser, optimise
 from headstart.training.reproducible import reproducible, seed_torch
 
 _CPU = torch.device("cpu")
+_SMALL = 0.1
+"""Spread of words' vectors at the start: they are also what words are written by."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,23 @@ class Batches:
             yield photographs, owner, torch.from_numpy(words)
 
 
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """How an epoch went.
+
+    Args:
+        number: Which one, int from 1.
+        loss: Mean of what a word of the captions costs, float, in nats.
+        score: Of the averaged decoder on photographs that are held out, float; the higher, the better.
+        best: Whether it is the best so far.
+    """
+
+    number: int
+    loss: float
+    score: float
+    best: bool
+
+
 class CaptionTraining:
     """A decoder on its way to write captions.
 
@@ -105,7 +123,11 @@ class CaptionTraining:
         seen: What is seen of the photographs; each epoch looks at another view.
         batches: What was said of them.
         options: How it is trained.
+        checkpoints: Where its states go, one an epoch.
         vectors: What is known of the words before, float [words, d], NaN for unknown ones. Defaults to None.
+
+    References:
+        Szegedy et al., "Rethinking the Inception architecture", CVPR 2016, for label smoothing.
     """
 
     def __init__(
@@ -114,34 +136,106 @@ class CaptionTraining:
         seen: Seen,
         batches: Batches,
         options: CaptionOptions,
+        checkpoints: Checkpoints,
         vectors: NDArray[np.float32] | None = None,
     ) -> None:
         self.options, self._seen, self._batches = options, seen, batches
+        self._checkpoints = checkpoints
         channels = seen.batch(np.zeros(1, np.int64)).shape[2]
         with torch.random.fork_rng():
             seed_torch((options.seed,))
             self.decoder = build(options.kind, len(vocabulary), channels, options.settings)
-            _begin(self.decoder, vectors)
-        parameters = self.decoder.parameters()
-        self._optimiser = torch.optim.AdamW(parameters, lr=options.rate, weight_decay=options.decay, betas=(0.9, 0.98), fused=True)
+            _begin(self.decoder.words, vectors)
+        self._optimiser = torch.optim.AdamW(
+            self.decoder.parameters(),
+            lr=options.rate,
+            weight_decay=options.decay,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
         self._average = Average.of(self.decoder, options.average)
-        self.epoch = 0
+        self.epoch, self.best = 0, 0
+        self.history: list[tuple[float, float]] = []
+        self._best: dict[str, Tensor] = {}
 
-    def go(self) -> Iterator[float]:
-        """Train epoch by epoch; yield the mean loss of each."""
-        steps = len(self._batches) * self.options.epochs
+    def go(
+        self, judge: Callable[[Decoder], float], see: Callable[[Epoch], None] = lambda _epoch: None
+    ) -> None:
+        """Train all epochs that are left; a state is kept after each.
+
+        Args:
+            judge: Scores the averaged decoder on photographs that are held out; the best one is kept.
+            see: Told how each epoch went. Defaults to nobody.
+
+        Raises:
+            OptionError: The loss is no number any more.
+            StorageError: The disk is full.
+        """
         while self.epoch < self.options.epochs:
-            losses = []
-            with reproducible(_CPU):
-                step = self.epoch * len(self._batches)
-                self.decoder.train()
-                for photographs, owner, words in self._batches.epoch(self.epoch):
-                    seed_torch((self.options.seed, self.epoch, step))
-                    self._optimiser.param_groups[0]["lr"] = self.options.rate * self._factor(step, steps)
-                    losses.append(self._descend(photographs, owner, words))
-                    step += 1
+            loss = self._read()
             self.epoch += 1
-            yield sum(losses) / len(losses)
+            with self._average.applied():
+                score = judge(self.decoder.eval())
+                if best := score > max((score for _, score in self.history), default=-math.inf):
+                    self.best = self.epoch
+                    self._best = {name: each.clone() for name, each in self.decoder.state_dict().items()}
+            self.history.append((loss, score))
+            self._save()
+            see(Epoch(self.epoch, loss, score, best))
+
+    def finished(self) -> Decoder:
+        """Return the decoder as it was, averaged, in its best epoch."""
+        decoder = copy.deepcopy(self.decoder)
+        decoder.load_state_dict(self._best)
+        return decoder.eval()
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint.
+
+        Raises:
+            OptionError: There is none, or it is of other captions, photographs or options.
+        """
+        tensors, notes, best = self._checkpoints.load()
+        if notes["options"] != asdict(self.options):
+            mine = asdict(self.options)
+            differ = ", ".join(name for name in mine if notes["options"].get(name) != mine[name])
+            fix = "give the options of that run, or start without --resume"
+            raise OptionError("the options of the run to resume", f"another {differ}", fix)
+        parts: dict[str, dict[str, Tensor]] = {"decoder": {}, "adam": {}, "average": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split("/", 1)
+            parts[part][name] = tensor
+        self.decoder.load_state_dict(parts["decoder"])
+        load_optimiser(self._optimiser, parts["adam"])
+        self._average.load_state(parts["average"])
+        self._best = best
+        self.epoch, self.best = notes["epoch"], notes["best"]
+        self.history = [(loss, score) for loss, score in notes["history"]]
+
+    def _save(self) -> None:
+        parts = {
+            "decoder": self.decoder.state_dict(),
+            "adam": optimiser_state(self._optimiser),
+            "average": self._average.state(),
+        }
+        tensors = {f"{part}/{name}": value for part, each in parts.items() for name, value in each.items()}
+        notes = {"options": asdict(self.options), "epoch": self.epoch, "best": self.best}
+        notes["history"] = [list(each) for each in self.history]
+        notes["stopped"] = "epochs" if self.epoch >= self.options.epochs else None
+        self._checkpoints.save(tensors, notes, f"epoch-{self.best}", lambda: self._best)
+
+    def _read(self) -> float:
+        """Read all captions once; return the mean loss."""
+        steps, step = len(self._batches) * self.options.epochs, self.epoch * len(self._batches)
+        losses = []
+        self.decoder.train()
+        with reproducible(_CPU):
+            for photographs, owner, words in self._batches.epoch(self.epoch):
+                seed_torch((self.options.seed, self.epoch, step))
+                self._optimiser.param_groups[0]["lr"] = self.options.rate * self._factor(step, steps)
+                losses.append(self._descend(photographs, owner, words))
+                step += 1
+        return sum(losses) / len(losses)
 
     def _factor(self, step: int, steps: int) -> float:
         rise = min(len(self._batches), steps / 10)
@@ -165,26 +259,20 @@ class CaptionTraining:
             loss = loss + options.cover * ((even - looked.float()) ** 2).sum(1).mean()
         if not math.isfinite(float(loss.detach())):
             raise OptionError("a loss that is a number", f"{float(loss.detach())}", "use a lower rate")
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.decoder.parameters(), 5.0)
         self._optimiser.step()
         self._average.update()
         return -float(right.detach())
 
-    def finished(self) -> Decoder:
-        """Return the decoder with its weights averaged over the last steps."""
-        with self._average.applied():
-            return copy.deepcopy(self.decoder).eval()
 
-
-def _begin(decoder: Decoder, vectors: NDArray[np.float32] | None) -> None:
-    """Start the words from what is known of them, spread over all numbers of their vectors."""
-    if vectors is None:
-        return
-    weight = decoder.words.weight  # type: ignore[union-attr]
-    known = ~np.isnan(vectors[:, 0])
-    mean, std = vectors[known].mean(0), vectors[known].std()
-    spread = torch.randn(vectors.shape[1], weight.shape[1]) / math.sqrt(vectors.shape[1])
+def _begin(words: nn.Embedding, vectors: NDArray[np.float32] | None) -> None:
+    """Start the words small, and from what is known of them, spread over all numbers of their vectors."""
     with torch.no_grad():
-        weight.mul_(0.1)
-        weight[torch.from_numpy(known)] += 0.1*torch.from_numpy((vectors[known] - mean) / std) @ spread
+        words.weight.mul_(_SMALL)
+        if vectors is not None:
+            known = ~np.isnan(vectors[:, 0])
+            mean, std = vectors[known].mean(0), vectors[known].std()
+            spread = torch.randn(vectors.shape[1], words.embedding_dim) / math.sqrt(vectors.shape[1])
+            like = torch.from_numpy((vectors[known] - mean) / std) @ spread
+            words.weight[torch.from_numpy(known)] += _SMALL * like

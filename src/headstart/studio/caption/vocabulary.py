@@ -62,7 +62,9 @@ class Vocabulary:
             OptionError: No word does.
         """
         counts = Counter(word for sentence in sentences for word in sentence)
-        kept = sorted((word for word, count in counts.items() if count >= least), key=lambda w: (-counts[w], w))
+        kept = sorted(
+            (word for word, count in counts.items() if count >= least), key=lambda w: (-counts[w], w)
+        )
         if not kept:
             most = max(counts.values(), default=0)
             fix = f"use --least-count {max(1, most)} or give more captions"
