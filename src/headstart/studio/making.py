@@ -1,4 +1,4 @@
-"""What the studio's page offers to make: explanations, summaries, dreams, paintings."""
+"""What the studio's page offers to make: explanations, summaries, dreams, paintings, colours."""
 
 from __future__ import annotations
 
@@ -178,5 +178,58 @@ STYLIZE = register(
             Option("fast", "At once, in one pass (only the size counts then)", False),
         ),
         _stylize,
+    )
+)
+
+
+def _colorize(
+    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
+) -> None:
+    from headstart.errors import DecodeError, OptionError
+    from headstart.files import write_json
+    from headstart.images.decode import decode_file
+    from headstart.images.saving import save_picture
+    from headstart.studio.colorize.colorizer import open_colorizer
+    from headstart.studio.colorize.colouring import Colouring
+    from headstart.studio.colorize.hints import read_hint
+    from headstart.studio.colorize.sheet import sheet
+
+    photos = inputs["photos"]
+    hints = [read_hint(each) for each in options["hints"].split()]
+    if hints and len(photos) > 1:
+        raise OptionError("one photograph for hints", f"{len(photos)}", "send one at a time")
+    progress(0.0, "opening the colorizer")
+    colorizer = open_colorizer(inputs["colorizer"][0])
+    colouring = Colouring(colorizer, hints, "annealed" if options["colours"] == "vivid" else "expected")
+    unread: dict[str, str] = {}
+    for number, photo in enumerate(photos):
+        progress(number / len(photos), f"colouring {photo.name}")
+        # Two photographs may have one name.
+        name = "coloured.jpg" if len(photos) == 1 else f"coloured-{number + 1:02d}-{photo.stem}.jpg"
+        try:
+            colouring.add(photo.name, decode_file(photo), out / name)
+        except DecodeError as error:
+            unread[photo.name] = str(error)
+    if not colouring.count:
+        raise DecodeError("photographs that can be read", next(iter(unread.values())), "send others")
+    save_picture(out / "sheet.jpg", sheet(colouring.rows))
+    told = {"coloured": colouring.count, "had_colour": colouring.had_colour, "failed": unread}
+    write_json(out / "colorize.json", told)
+
+
+COLORIZE = register(
+    Command(
+        "colorize",
+        "Colour",
+        "Gives grey photographs colours; how light they are does not change.",
+        (
+            Input("colorizer", "Colorizer", "trained", ("colorizer.json",)),
+            Input("photos", "Photographs", "files", ("image",), most=20),
+        ),
+        (
+            Option("colours", "Colours (cautious ones are greyer)", "vivid", ("vivid", "cautious")),
+            Option("hints", "Colours that you know, such as 120,80,#b03a2e (x,y,#rrggbb)", "", most=1000),
+        ),
+        _colorize,
     )
 )

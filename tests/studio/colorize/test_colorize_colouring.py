@@ -1,4 +1,4 @@
-"""A colorizer applied: lightness and edges kept, strips without seams, folders, videos that do not flicker."""
+"""A colorizer applied: lightness and edges kept, strips without seams, folders, videos without flicker."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_colours_do_not_flicker(colorizer: Colorizer) -> None:
     frames[10:] = [frame + np.uint8(100) for frame in frames[10:]]
 
     def flicker(steady: float) -> tuple[float, list[NDArray[np.float32]]]:
-        shown = [rgb_to_lab(each) for each in steady_colours(frames, colorizer, {}, steady)]
+        shown = [rgb_to_lab(each) for each in steady_colours(frames, colorizer.ab, steady)]
         return float(np.mean([np.abs(a - b)[..., 1:].mean() for a, b in pairwise(shown[:10])])), shown
 
     (before, _), (after, shown) = flicker(0.0), flicker(0.8)

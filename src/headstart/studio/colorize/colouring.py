@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.errors import OptionError
 from headstart.images.decode import Pixels, decode_file
@@ -71,17 +74,62 @@ def colorize_files(
     started = time.monotonic()
     moves = is_video(source) and (source.suffix.lower() != ".gif" or output.suffix.lower() in ENDINGS)
     _check(source, output, hints, steady, beside, moves=moves)
-    options: dict[str, Any] = {"how": how, "temperature": temperature}
     if moves:
-        made = _video(source, colorizer, output, options, steady, say)
+        made = _video(source, colorizer, output, how, temperature, steady, say)
+        return {"source": str(source), **made, "seconds": round(time.monotonic() - started, 3)}
+    colouring = Colouring(colorizer, hints, how, temperature, say)
+    failed: dict[str, str] = {}
+    if source.is_dir():
+        failed = _folder(source, output, colouring)
     else:
-        if source.is_dir():
-            made, rows = _folder(source, colorizer, output, options, say)
-        else:
-            made, rows = _picture(source, colorizer, output, {**options, "hints": hints}, say)
-        if beside is not None:
-            save_picture(beside, sheet(rows))
-    return {"source": str(source), **made, "seconds": round(time.monotonic() - started, 3)}
+        colouring.add(source.name, decode_file(source), output)
+    if beside is not None:
+        save_picture(beside, sheet(colouring.rows))
+    return {
+        "source": str(source),
+        "coloured": colouring.count,
+        "had_colour": colouring.had_colour,
+        "failed": failed,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+@dataclass
+class Colouring:
+    """Photographs being coloured, one after the other, and what is to be told of them.
+
+    Args:
+        colorizer: What knows colours.
+        hints, how, temperature: As of `Colorizer.colorize`.
+        say: Told which pictures had colours. Defaults to nobody.
+    """
+
+    colorizer: Colorizer
+    hints: Sequence[Hint] = ()
+    how: How = "annealed"
+    temperature: float | None = None
+    say: Say = quiet
+    count: int = 0
+    had_colour: list[str] = field(default_factory=list)
+    """Names of those that had colours of their own."""
+    rows: list[Row] = field(default_factory=list)
+    """Of a sheet, as many as one has."""
+
+    def add(self, name: str, picture: Pixels, place: Path) -> None:
+        """Give a picture colours, and write it to a place."""
+        had = has_colour(picture)
+        if had:
+            self.had_colour.append(name)
+            self.say(_IGNORED.format(name))
+        options: dict[str, Any] = {"how": self.how, "temperature": self.temperature}
+        coloured = self.colorizer.colorize(picture, hints=self.hints, **options)
+        save_picture(place, coloured)
+        self.count += 1
+        if len(self.rows) < MOST:
+            self.rows.append(row(name, picture, coloured, had_colour=had))
+
+
+_IGNORED = "{} has colours of its own: only how light it is was used"
 
 
 def _check(
@@ -104,57 +152,35 @@ def _check(
         raise OptionError("another name for what is made", "that of the source", "it would be lost")
 
 
-def _picture(
-    source: Path, colorizer: Colorizer, output: Path, options: dict[str, Any], say: Say
-) -> tuple[dict[str, Any], list[Row]]:
-    picture = decode_file(source)
-    had = _told(picture, source.name, say)
-    coloured = colorizer.colorize(picture, **options)
-    save_picture(output, coloured)
-    made = {"coloured": 1, "had_colour": [source.name] if had else [], "failed": {}}
-    return made, [row(source.name, picture, coloured, had_colour=had)]
-
-
-def _folder(
-    source: Path, colorizer: Colorizer, output: Path, options: dict[str, Any], say: Say
-) -> tuple[dict[str, Any], list[Row]]:
+def _folder(source: Path, output: Path, colouring: Colouring) -> dict[str, str]:
+    """Colour the pictures of a folder, and return why some could not be read, by name."""
     folder = PictureFolder(source, output)
-    coloured_before: list[str] = []
-    rows: list[Row] = []
-    done, told = 0, time.monotonic()
+    told = time.monotonic()
     for photo in folder:
-        had = _told(photo.pixels, str(photo.name), say)
-        coloured = colorizer.colorize(photo.pixels, **options)
-        save_picture(folder.place(photo.name), coloured)
-        done += 1
-        if had:
-            coloured_before.append(str(photo.name))
-        if len(rows) < MOST:
-            rows.append(row(str(photo.name), photo.pixels, coloured, had_colour=had))
+        colouring.add(str(photo.name), photo.pixels, folder.place(photo.name))
         if time.monotonic() - told > _EVERY:
             told = time.monotonic()
-            say(f"{done} of {len(folder)} pictures")
-    return {"coloured": done, "had_colour": coloured_before, "failed": folder.failed}, rows
-
-
-def _told(picture: Pixels, name: str, say: Say) -> bool:
-    """Return whether a picture has colours, having said so."""
-    had = has_colour(picture)
-    if had:
-        say(f"{name} has colours of its own: only how light it is was used")
-    return had
+            colouring.say(f"{colouring.count} of {len(folder)} pictures")
+    return folder.failed
 
 
 def _video(
-    source: Path, colorizer: Colorizer, output: Path, options: dict[str, Any], steady: float, say: Say
+    source: Path,
+    colorizer: Colorizer,
+    output: Path,
+    how: How,
+    temperature: float | None,
+    steady: float,
+    say: Say,
 ) -> dict[str, Any]:
     video = read_video(source)
     painted, had = 0, False
+    tell = partial(colorizer.ab, how=how, temperature=temperature)
 
     def counted() -> Iterator[Pixels]:
         nonlocal painted
         told = started = time.monotonic()
-        for frame in steady_colours(seen(), colorizer, options, steady):
+        for frame in steady_colours(seen(), tell, steady):
             painted += 1
             yield frame
             if time.monotonic() - told > _EVERY:
@@ -164,8 +190,9 @@ def _video(
     def seen() -> Iterator[Pixels]:
         nonlocal had
         for number, frame in enumerate(video):
-            if number == 0:
-                had = _told(frame, source.name, say)
+            if number == 0 and has_colour(frame):
+                had = True
+                say(_IGNORED.format(source.name))
             yield frame
 
     write_video(output, counted(), video.fps, sound=source)
@@ -178,7 +205,7 @@ def _video(
 
 
 def steady_colours(
-    frames: Iterable[Pixels], colorizer: Colorizer, options: dict[str, Any], steady: float
+    frames: Iterable[Pixels], tell: Callable[[Pixels], NDArray[np.float32]], steady: float
 ) -> Iterator[Pixels]:
     """Yield the frames of a video in colours that do not flicker.
 
@@ -186,8 +213,7 @@ def steady_colours(
 
     Args:
         frames: uint8 [h, w, 3].
-        colorizer: What knows colours.
-        options: `how` and `temperature` of `Colorizer.ab`.
+        tell: From a picture to its colours, coarsely, such as `Colorizer.ab`.
         steady: What a still place keeps of its last colours, float from 0 to below 1.
 
     Yields:
@@ -197,7 +223,7 @@ def steady_colours(
     shown = np.empty(0, np.float32)
     for frame in frames:
         middle = shrunk(frame, MIDDLE)
-        told = colorizer.ab(middle, **options)
+        told = tell(middle)
         if before is None or before.shape != middle.shape or _change(before, middle) > _CUT:
             shown = told
         else:
