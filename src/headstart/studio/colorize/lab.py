@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -107,6 +108,29 @@ def lab_to_rgb(lab: NDArray[np.floating]) -> Pixels:
         light = np.stack([_cube(x), _cube(y), _cube(z.clip(0))], 1) @ back
         found[start : start + _CHUNK] = levels[(light.clip(0, 1) * (_STEPS - 1) + 0.5).astype(np.intp)]
     return found.reshape(lab.shape)
+
+
+def colourfulness(pixels: Pixels) -> float:
+    """Return how colourful a picture is: 0 is grey, photographs are mostly between 20 and 80.
+
+    Args:
+        pixels: RGB, uint8 [h, w, 3].
+
+    Returns:
+        Spread and strength of the opponent colours, float.
+
+    Example:
+        >>> colourfulness(np.full((2, 2, 3), 90, np.uint8))
+        0.0
+
+    References:
+        Hasler and Süsstrunk, "Measuring colourfulness in natural images", Human Vision and Electronic
+        Imaging 2003.
+    """
+    red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
+    pair = red - green, (red + green) / 2 - blue
+    spread = math.hypot(*(float(each.std()) for each in pair))
+    return spread + 0.3 * math.hypot(*(float(each.mean()) for each in pair))
 
 
 def _flat_pixels(pixels: Pixels) -> Pixels:

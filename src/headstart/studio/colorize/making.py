@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from headstart import backbones, data
 from headstart.backbones import tensors as tensor_files
@@ -21,20 +22,29 @@ from headstart.engines.openvino_engine import OpenVinoEngine
 from headstart.engines.openvino_engine import version as openvino_version
 from headstart.errors import OptionError
 from headstart.files import atomic_folder, digest_file, digest_json, write_json
-from headstart.images.decode import decode
-from headstart.images.saving import save_picture  # noqa: F401
+from headstart.images.decode import Pixels, decode
+from headstart.images.resizing import shrunk
+from headstart.images.saving import save_picture
 from headstart.progress import Say, quiet
 from headstart.studio.colorize import card as names
 from headstart.studio.colorize.card import is_colorizer
-from headstart.studio.colorize.networks import Classic, ClassicEncoder, Encoder, UNet, Whole
+from headstart.studio.colorize.colorizer import paint
+from headstart.studio.colorize.lab import colourfulness, lab_to_rgb
+from headstart.studio.colorize.networks import STRIDE, Classic, ClassicEncoder, Encoder, UNet, Whole
 from headstart.studio.colorize.photographs import Stream, Usable, Views, stacked, usable, view_of
-from headstart.studio.colorize.quantising import TEMPERATURE, bins
+from headstart.studio.colorize.quantising import TEMPERATURE, bins, mean_colour, rebalancing
+from headstart.studio.colorize.sheet import row, sheet
 from headstart.studio.colorize.training import ColorTraining, Look, See, TrainOptions
 from headstart.training.checkpoints import FOLDER, Checkpoints, Identity
 
 PREVIEW = "preview.jpg"
 BACKBONE = "efficientnet_lite0"
 _AT_ONCE = 20
+_SHOWN, _SHOWN_SIDE = 6, 320
+_MIXES = (1.0, 0.99, 0.97, 0.94, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""From no rebalancing of rare colours to Zhang's."""
+
+Floats = NDArray[np.float32]
 
 
 def make_colorizer(
@@ -97,14 +107,16 @@ def make_colorizer(
         checkpoints.clear()
 
     def see(look: Look) -> None:
+        save_picture(run / PREVIEW, _preview(found.held_out, look.told.numpy(), found.prior))
         say(
             f"epoch {look.epoch}, {look.seconds / 60:.1f} of {minutes:g} minutes: loss {look.loss:.4g}, "
             f"error {look.error:.4f} of the best constant colour's{', the best so far' * look.best}"
         )
 
     training.go(Stream(found.train, wanted.size, wanted.batch, wanted.seed), minutes, see=see)
+    trained = training.finished()
     card = {
-        **described(wanted, found.prior),
+        **described(wanted, found.prior, _vivid(training.told(trained), found.prior)),
         "encoder": {"name": backbone.card.name, "digest": backbone.card.digest},
         "photographs": {
             "train": len(found.train),
@@ -120,7 +132,7 @@ def make_colorizer(
             "errors": [round(error, 5) for error in training.errors],
         },
     }
-    return save_colorizer(Whole(encoder, training.finished()), output, card)
+    return save_colorizer(Whole(encoder, trained), output, card)
 
 
 def build(backbone: Backbone, options: TrainOptions) -> tuple[Encoder | ClassicEncoder, UNet | Classic]:
@@ -138,7 +150,7 @@ def build(backbone: Backbone, options: TrainOptions) -> tuple[Encoder | ClassicE
         return ClassicEncoder(encoder).eval(), Classic(encoder.shapes[-1][0])
 
 
-def described(options: TrainOptions, prior: NDArray[np.float32], mix: float = 0.5) -> dict[str, Any]:
+def described(options: TrainOptions, prior: Floats, mix: float = 0.5) -> dict[str, Any]:
     """Return what has to be known to use a network of these options, JSON-able.
 
     Args:
@@ -216,11 +228,45 @@ def _seeing(encoder: Encoder | ClassicEncoder) -> See:
     outputs = tuple(f"seen{number}" for number in range(count))
     engine = OpenVinoEngine(_converted(encoder, encoder.size, outputs))
 
-    def see(lightness: NDArray[np.float32]) -> tuple[torch.Tensor, ...]:
+    def see(lightness: Floats) -> tuple[Tensor, ...]:
         rows = [found for _, found in engine.run(enumerate(lightness), outputs)]
         return tuple(torch.from_numpy(np.stack([row[name] for row in rows])) for name in outputs)
 
     return see
+
+
+def _vivid(told: Iterable[tuple[Tensor, Views]], prior: Floats) -> float:
+    """Return the mix with which photographs held out become about as colourful as they were."""
+    made, were = np.zeros(len(_MIXES)), 0.0
+    for logits, views in told:
+        light = views.lightness[:, 0].reshape(-1, *2 * (views.ab.shape[1], STRIDE)).mean((2, 4))
+        were += _colourful(light, views.ab)
+        if logits.shape[1] == 2:
+            return _MIXES[0]
+        for place, mix in enumerate(_MIXES):
+            made[place] += _colourful(light, colours_told(logits.numpy(), prior, mix))
+    return _MIXES[int(np.abs(made - were).argmin())]
+
+
+def _colourful(light: Floats, ab: Floats) -> float:
+    pictures = lab_to_rgb(np.concatenate([light[..., None], ab], 3))
+    return sum(colourfulness(picture) for picture in pictures)
+
+
+def colours_told(told: Floats, prior: Floats, mix: float) -> Floats:
+    """Return annealed colours, ab [n, h, w, 2], of what a network tells: logits, or ab [n, 2, h, w]."""
+    if told.shape[1] == 2:
+        return np.moveaxis(told, 1, 3)
+    return mean_colour(told, bins(), temperature=TEMPERATURE, weights=rebalancing(prior, mix))
+
+
+def _preview(items: tuple[Item, ...], told: Floats, prior: Floats) -> Pixels:
+    """Return some photographs held out: grey, as they are coloured now, and as they are."""
+    rows = []
+    for item, ab in zip(items[:_SHOWN], colours_told(told[:_SHOWN], prior, 0.5), strict=False):
+        picture = shrunk(decode(item.source, at_least=_SHOWN_SIDE), _SHOWN_SIDE)
+        rows.append(row(Path(item.name).name, picture, paint(picture, picture, ab), had_colour=True))
+    return sheet(rows)
 
 
 def _views(items: tuple[Item, ...], size: int) -> list[Views]:

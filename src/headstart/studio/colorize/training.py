@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -78,7 +78,7 @@ class TrainOptions:
             raise OptionError("a weight decay and squares of 0 or more", received, "use 0.05 and 1")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Look:
     """How far a training is.
 
@@ -89,6 +89,7 @@ class Look:
         error: Mean squared error of the colours of photographs held out, as a share of that of the best
             constant colour, float.
         best: Whether no epoch before had a lower one.
+        told: What the network tells of the first batch held out: logits or ab, float [n, …].
     """
 
     epoch: int
@@ -96,6 +97,7 @@ class Look:
     loss: float
     error: float
     best: bool
+    told: Tensor
 
 
 @dataclass
@@ -136,12 +138,12 @@ class ColorTraining:
         self.options, self._see, self._checkpoints = options, see, checkpoints
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._centres = torch.from_numpy(bins())
-        self._held_out = [
-            (tuple(part.half() for part in see(views.lightness)), torch.from_numpy(views.ab))
-            for views in held_out
-        ]
-        told = torch.cat([ab.reshape(-1, 2) for _, ab in self._held_out])
-        self._constant = float(((told - told.mean(0)) ** 2).mean())
+        self._held_out = held_out
+        # The encoder is frozen: what it sees of them is computed once.
+        self._seen = [tuple(part.half() for part in see(views.lightness)) for views in held_out]
+        colours = np.concatenate([views.ab for views in held_out])
+        self._constant = float(colours.var((0, 1, 2)).mean())
+        """Error of the best constant colour."""
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=options.rate, weight_decay=options.weight_decay
         )
@@ -234,14 +236,18 @@ class ColorTraining:
             name: each for name, each in asdict(self.options).items() if name not in ("epochs", "patience")
         }
 
-    def told(self, network: UNet | Classic) -> list[tuple[Tensor, Tensor]]:
-        """Return what a network tells of each photograph held out: logits or ab, float [n, …], and the truth.
+    @torch.inference_mode()
+    def told(self, network: UNet | Classic) -> Iterator[tuple[Tensor, Views]]:
+        """Yield what a network tells of the photographs held out, and what it saw, by batches.
 
         Args:
             network: In evaluation mode.
+
+        Yields:
+            Logits [n, bins, side, side] or ab [n, 2, side, side], float; and the views.
         """
-        with torch.inference_mode():
-            return [(network(tuple(part.float() for part in seen)), ab) for seen, ab in self._held_out]
+        for views, seen in zip(self._held_out, self._seen, strict=True):
+            yield network(tuple(part.float() for part in seen)), views
 
     def _descend(self, views: Views) -> float:
         now = self._progress
@@ -276,21 +282,21 @@ class ColorTraining:
             loss = loss + self.options.squares * squared / self._constant
         return loss
 
-    @torch.inference_mode()
-    def _error(self) -> float:
-        total = 0.0
-        for seen, ab in self._held_out:
-            found = self.network(tuple(part.float() for part in seen))
+    def _error(self, told: Iterable[tuple[Tensor, Views]]) -> float:
+        total, count = 0.0, 0
+        for found, views in told:
             if isinstance(self.network, UNet):
                 found = torch.einsum("nkhw,kc->nchw", found.softmax(1), self._centres)
-            total += float(((found.permute(0, 2, 3, 1) - ab) ** 2).mean()) * len(ab)
-        return total / sum(len(ab) for _, ab in self._held_out) / self._constant
+            squared = (found.permute(0, 2, 3, 1) - torch.from_numpy(views.ab)) ** 2
+            total, count = total + float(squared.sum()), count + squared.numel()
+        return total / count / self._constant
 
     def _measured(self) -> Look:
         now = self._progress
         with self._average.applied():
-            self.network.eval()
-            error = self._error()
+            told = self.told(self.network.eval())
+            first = next(told)
+            error = self._error([first, *told])
             better = not now.errors or error < min(now.errors)
             if better:
                 now.best = now.epoch + 1
@@ -298,7 +304,7 @@ class ColorTraining:
         now.errors.append(error)
         loss = now.total / now.steps
         now.total, now.steps = 0.0, 0
-        return Look(now.epoch, now.seconds, loss, error, better)
+        return Look(now.epoch, now.seconds, loss, error, better, first[0])
 
     def _exhausted(self) -> bool:
         now = self._progress
