@@ -77,7 +77,7 @@ class Colorizer:
         if temperature is not None and not 0 < temperature < np.inf:
             raise OptionError("a temperature above 0", f"{temperature:g}", "leave it out, or use 0.38")
         size = int(self.card["size"])
-        seen = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
+        seen = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
         found = self._engine.one(lightness(seen)[None], (self.card["output"],))[self.card["output"]]
         if not self._classes:
             return np.moveaxis(found, 0, 2)
