@@ -16,6 +16,7 @@ from headstart.errors import OptionError
 from headstart.images.decode import Pixels
 from headstart.images.resizing import shrunk
 from headstart.studio.colorize.card import LOGITS, NETWORK, read_card
+from headstart.studio.colorize.gamut import fit_gamut
 from headstart.studio.colorize.guided import Plane, linear_model, resized
 from headstart.studio.colorize.hints import Hint, check_hints, spread
 from headstart.studio.colorize.lab import lab_to_rgb, lightness
@@ -94,7 +95,7 @@ class Colorizer:
         how: How = "annealed",
         temperature: float | None = None,
     ) -> Pixels:
-        """Return a photograph in colour, exactly as light as it was.
+        """Return a photograph in colour, as light as it was at every place.
 
         Args:
             picture: uint8 [h, w, 3], grey or not: only how light it is counts.
@@ -136,7 +137,7 @@ def paint(picture: Pixels, middle: Pixels, ab: Plane, hints: Sequence[Hint] = ()
         lab = np.empty(strip.shape, np.float32)
         lab[..., 0] = lightness(strip)
         lab[..., 1:] = model.rows(lab[..., 0], top, height)
-        painted[top : top + rows] = lab_to_rgb(lab)
+        painted[top : top + rows] = lab_to_rgb(fit_gamut(lab))
     return painted
 
 
