@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart import data
+from headstart.data.items import Split
 from headstart.errors import DataError
 from headstart.studio.colorize import photographs
 from headstart.studio.colorize.lab import rgb_to_lab
-from headstart.studio.colorize.photographs import Stream, usable, view_of
+from headstart.studio.colorize.photographs import Photographs, usable, view_of
 
 
 def smooth(seed: int, shape: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
@@ -62,8 +63,10 @@ def test_what_is_held_out_is_a_matter_of_the_seed_alone(mixed: Path) -> None:
 
 def test_official_splits_are_kept_and_the_test_photographs_not_looked_at(mixed: Path) -> None:
     dataset = data.open(sorted(mixed.glob("[01]*.png")))
+    train: list[Split] = ["train"] * 8
+    splits: list[Split] = [*train, "val", "val", "val", "test"]
     (mixed / "11.png").unlink()  # nobody notices: it is a test photograph
-    found = usable(dataset.with_splits(["train"] * 8 + ["val"] * 3 + ["test"]))
+    found = usable(dataset.with_splits(splits))
     assert (len(found.train), len(found.held_out), found.left_out) == (8, 3, ())
     assert {Path(item.name).name for item in found.held_out} == {"08.png", "09.png", "10.png"}
 
@@ -87,45 +90,34 @@ def test_a_view_is_lightness_and_the_mean_colours_of_its_pixels() -> None:
     np.testing.assert_array_equal(left[0], view_of(np.ascontiguousarray(picture[:, :32]), 32)[0])
 
 
-def test_batches_are_the_same_for_the_same_seed_and_step_and_differ_in_all_else(mixed: Path) -> None:
+def test_views_are_the_same_for_the_same_seed_and_number_and_differ_in_all_else(mixed: Path) -> None:
     items = usable(data.open(mixed, unlabelled=True)).train
-    stream = Stream(items, 32, 4, seed=5)
-    assert stream.epoch == 3
-    first = stream.batch(7)
-    np.testing.assert_array_equal(first.lightness, Stream(items, 32, 4, seed=5).batch(7).lightness)
-    np.testing.assert_array_equal(first.ab, list(stream.batches(6, 9))[1].ab)
-    assert first.lightness.shape == (4, 1, 32, 32)
-    assert first.ab.shape == (4, 8, 8, 2)
-    assert first.lightness.dtype == first.ab.dtype == np.float32
-    for other in (stream.batch(6), Stream(items, 32, 4, seed=6).batch(7)):
-        assert np.abs(first.ab - other.ab).max() > 1
-    assert 0 <= first.lightness.min() <= first.lightness.max() <= 100.01
+    lightness, ab = Photographs(items, 32, seed=5).view(3, 1)
+    again = Photographs(items, 32, seed=5).view(3, 1)
+    np.testing.assert_array_equal(lightness, again[0])
+    np.testing.assert_array_equal(ab, again[1])
+    assert (lightness.shape, ab.shape) == ((1, 32, 32), (8, 8, 2))
+    assert lightness.dtype == ab.dtype == np.float32
+    assert 0 <= lightness.min() <= lightness.max() <= 100.01
+    for seed, photograph, number in ((6, 3, 1), (5, 4, 1), (5, 3, 2)):
+        assert np.abs(Photographs(items, 32, seed).view(photograph, number)[1] - ab).max() > 1
 
 
-def test_an_epoch_sees_each_photograph_once(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = usable(data.open(mixed, unlabelled=True)).train
-    stream = Stream(items, 32, 5, seed=0)
-    seen: list[int] = []
-    read = stream._read
-
-    def noted(number: int) -> NDArray[np.uint8]:
-        seen.append(number)
-        return read(number)
-
-    monkeypatch.setattr(stream, "_read", noted)
-    for step in range(stream.epoch):
-        stream.batch(step)
-    assert sorted(seen) == list(range(10))
+def test_an_epoch_sees_each_photograph_once_in_an_order_of_its_own(mixed: Path) -> None:
+    photographs = Photographs(usable(data.open(mixed, unlabelled=True)).train, 32, seed=0)
+    orders = [photographs.order(epoch).tolist() for epoch in range(3)]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
 
 
 def test_a_photograph_that_vanishes_is_replaced_by_another(mixed: Path) -> None:
     items = usable(data.open(mixed, unlabelled=True)).train
     for item in items[:9]:
         Path(str(item.source)).unlink()
-    assert np.isfinite(Stream(items, 32, 4, 0).batch(0).lightness).all()
+    assert np.isfinite(Photographs(items, 32, 0).view(0, 0)[0]).all()
     Path(str(items[9].source)).unlink()
     with pytest.raises(DataError, match="at least one photograph"):
-        Stream(items, 32, 4, 0).batch(0)
+        Photographs(items, 32, 0).view(0, 0)
 
 
 @settings(deadline=None, max_examples=50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from vgg_like import vgg_like
 
 from headstart import data
 from headstart.errors import OptionError
 from headstart.studio.colorize import training
 from headstart.studio.colorize.making import build
-from headstart.studio.colorize.photographs import Stream, Views, stacked, usable, view_of
+from headstart.studio.colorize.photographs import Photographs, Views, stacked, usable, view_of
+from headstart.studio.colorize.seen import Batch, See, Stream
 from headstart.studio.colorize.training import ColorTraining, Look, TrainOptions
 from headstart.training.checkpoints import Checkpoints, Identity
 
+toy = vgg_like(4, 6, 8)
 SMALL: dict[str, Any] = {"size": 32, "batch": 4, "rate": 0.01}
 
 
@@ -52,18 +54,25 @@ def held_out() -> list[Views]:
 
 def started(held_out: list[Views], where: Path, **options: Any) -> ColorTraining:
     wanted = TrainOptions(**{**SMALL, **options})
-    encoder, network = build(vgg_like(4, 6, 8), wanted)
-
-    def see(lightness: NDArray[np.float32]) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            return encoder(torch.from_numpy(lightness))  # type: ignore[no-any-return]
-
     checkpoints = Checkpoints(where, Identity("", "toy", "photos", ()))
-    return ColorTraining(network, see, held_out, wanted, checkpoints)
+    return ColorTraining(build(toy, wanted)[1], encoded(wanted), held_out, wanted, checkpoints)
 
 
-def stream(folder: Path) -> Stream:
-    return Stream(usable(data.open(folder, unlabelled=True)).train, 32, 4, 0)
+def encoded(options: TrainOptions) -> See:
+    encoder, _ = build(toy, options)
+
+    def see(lightness: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        with torch.no_grad():
+            return tuple(part.numpy() for part in encoder(torch.from_numpy(lightness)))
+
+    return see
+
+
+def go(learned: ColorTraining, folder: Path, minutes: float = 5, **see: Any) -> None:
+    photographs = Photographs(usable(data.open(folder, unlabelled=True)).train, 32, 0)
+    stream = Stream(photographs, encoded(learned.options), 4, 3, folder.with_name("run"))
+    with contextlib.closing(stream):
+        learned.go(stream, minutes, **see)
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("unet", 0.01), ("classic", 0.003)])
@@ -72,7 +81,7 @@ def test_the_error_falls_far_below_the_constant_colours(
 ) -> None:
     looks: list[Look] = []
     learned = started(held_out, tmp_path, kind=kind, rate=rate, epochs=16, patience=16)
-    learned.go(stream(folder), 5, see=looks.append)
+    go(learned, folder, see=looks.append)
     assert [look.epoch for look in looks] == list(range(1, 17))
     assert looks[-1].loss < 0.7 * looks[0].loss
     assert min(learned.errors) < 0.4
@@ -84,7 +93,7 @@ def test_what_is_finished_is_the_average_of_the_best_epoch(
     folder: Path, held_out: list[Views], tmp_path: Path
 ) -> None:
     learned = started(held_out, tmp_path, epochs=4)
-    learned.go(stream(folder), 5)
+    go(learned, folder)
     found = learned._error(learned.told(learned.finished()))
     assert found == pytest.approx(min(learned.errors), rel=1e-6)
     assert learned.best == int(np.argmin(learned.errors)) + 1
@@ -95,29 +104,29 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     kind: str, folder: Path, held_out: list[Views], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = started(held_out, tmp_path / "whole", kind=kind, epochs=3)
-    whole.go(stream(folder), 5)
+    go(whole, folder)
 
     class Killed(BaseException):
         pass
 
     descend = ColorTraining._descend
 
-    def fail(self: ColorTraining, views: Views) -> float:
+    def fail(self: ColorTraining, batch: Batch) -> float:
         if self.step == 7:
             raise Killed
-        return descend(self, views)
+        return descend(self, batch)
 
     monkeypatch.setattr(training, "_SAVE_EVERY", -1.0)  # after every step
     monkeypatch.setattr(ColorTraining, "_descend", fail)
     first = started(held_out, tmp_path / "cut", kind=kind, epochs=3)
     with pytest.raises(Killed):
-        first.go(stream(folder), 5)
+        go(first, folder)
     monkeypatch.setattr(ColorTraining, "_descend", descend)
     second = started(held_out, tmp_path / "cut", kind=kind, epochs=3)
     second.resume()
     assert second.step == 7
     assert len(second.errors) == 1
-    second.go(stream(folder), 5)
+    go(second, folder)
     assert second.errors == whole.errors
     assert (second.step, second.best) == (whole.step, whole.best)
     for mine, its in ((second.network, whole.network), (second.finished(), whole.finished())):
@@ -131,10 +140,10 @@ def test_it_ends_when_nothing_gets_better(
     errors = iter([0.9, 0.8, 0.85, 0.81, 0.7])
     monkeypatch.setattr(ColorTraining, "_error", lambda _self, told: (len(list(told)), next(errors))[1])
     learned = started(held_out, tmp_path, patience=2)
-    learned.go(stream(folder), 5)
+    go(learned, folder)
     assert learned.errors == [0.9, 0.8, 0.85, 0.81]
     assert learned.best == 2
-    learned.go(stream(folder), 5)  # nor does it go on after that
+    go(learned, folder)  # nor does it go on after that
     assert len(learned.errors) == 4
 
 
@@ -142,7 +151,7 @@ def test_when_the_time_is_up_what_there_is_is_measured_and_kept(
     folder: Path, held_out: list[Views], tmp_path: Path
 ) -> None:
     first = started(held_out, tmp_path)
-    first.go(stream(folder), 1e-6)
+    go(first, folder, 1e-6)
     assert (first.step, len(first.errors), first.best) == (1, 1, 1)
     second = started(held_out, tmp_path)
     second.resume()
@@ -152,7 +161,7 @@ def test_when_the_time_is_up_what_there_is_is_measured_and_kept(
 def test_another_run_or_none_is_not_gone_on_with(folder: Path, held_out: list[Views], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no checkpoint"):
         started(held_out, tmp_path).resume()
-    started(held_out, tmp_path).go(stream(folder), 1e-6)
+    go(started(held_out, tmp_path), folder, 1e-6)
     with pytest.raises(OptionError, match="another rate, seed"):
         started(held_out, tmp_path, rate=0.02, seed=3).resume()
     started(held_out, tmp_path, epochs=99, patience=1).resume()  # these may change
@@ -160,7 +169,7 @@ def test_another_run_or_none_is_not_gone_on_with(folder: Path, held_out: list[Vi
 
 def test_a_rate_that_explodes_is_told(folder: Path, held_out: list[Views], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"loss that is a number.*lower rate"):
-        started(held_out, tmp_path, rate=1e30, epochs=5).go(stream(folder), 5)
+        go(started(held_out, tmp_path, rate=1e30, epochs=5), folder)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Iterable
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart import backbones, data
@@ -31,10 +31,11 @@ from headstart.studio.colorize.card import is_colorizer
 from headstart.studio.colorize.colorizer import paint
 from headstart.studio.colorize.lab import colourfulness, lab_to_rgb
 from headstart.studio.colorize.networks import STRIDE, Classic, ClassicEncoder, Encoder, UNet, Whole
-from headstart.studio.colorize.photographs import Stream, Usable, Views, stacked, usable, view_of
+from headstart.studio.colorize.photographs import Floats, Photographs, Usable, Views, stacked, usable, view_of
 from headstart.studio.colorize.quantising import TEMPERATURE, bins, mean_colour, rebalancing
+from headstart.studio.colorize.seen import See, Stream
 from headstart.studio.colorize.sheet import row, sheet
-from headstart.studio.colorize.training import ColorTraining, Look, See, TrainOptions
+from headstart.studio.colorize.training import ColorTraining, Look, TrainOptions
 from headstart.training.checkpoints import FOLDER, Checkpoints, Identity
 
 PREVIEW = "preview.jpg"
@@ -43,8 +44,6 @@ _AT_ONCE = 20
 _SHOWN, _SHOWN_SIDE = 6, 320
 _MIXES = (1.0, 0.99, 0.97, 0.94, 0.9, 0.8, 0.7, 0.6, 0.5)
 """From no rebalancing of rare colours to Zhang's."""
-
-Floats = NDArray[np.float32]
 
 
 def make_colorizer(
@@ -98,6 +97,7 @@ def make_colorizer(
     found = usable(dataset, wanted.seed)
     _tell_left_out(found, say)
     encoder, network = build(backbone, wanted)
+    encode = _seeing(encoder)
     training = ColorTraining(
         network, _seeing(encoder), _views(found.held_out, wanted.size), wanted, checkpoints
     )
@@ -113,7 +113,9 @@ def make_colorizer(
             f"error {look.error:.4f} of the best constant colour's{', the best so far' * look.best}"
         )
 
-    training.go(Stream(found.train, wanted.size, wanted.batch, wanted.seed), minutes, see=see)
+    photographs = Photographs(found.train, wanted.size, wanted.seed)
+    with contextlib.closing(Stream(photographs, encode, wanted.batch, wanted.views, run)) as stream:
+        training.go(stream, minutes, see=see)
     trained = training.finished()
     card = {
         **described(wanted, found.prior, _vivid(training.told(trained), found.prior)),
@@ -228,9 +230,9 @@ def _seeing(encoder: Encoder | ClassicEncoder) -> See:
     outputs = tuple(f"seen{number}" for number in range(count))
     engine = OpenVinoEngine(_converted(encoder, encoder.size, outputs))
 
-    def see(lightness: Floats) -> tuple[Tensor, ...]:
+    def see(lightness: Floats) -> tuple[Floats, ...]:
         rows = [found for _, found in engine.run(enumerate(lightness), outputs)]
-        return tuple(torch.from_numpy(np.stack([row[name] for row in rows])) for name in outputs)
+        return tuple(np.stack([row[name] for row in rows]) for name in outputs)
 
     return see
 

@@ -116,6 +116,7 @@ class UNet(nn.Module):
         self.whole = nn.Linear(deepest, wide[-1])
         self.coarse = nn.Conv2d(deepest, wide[-1], 1, bias=False)
         self.coarse_norm = nn.BatchNorm2d(wide[-1])
+        self.around = _mix(wide[-1])
         self.dropout = nn.Dropout2d(dropout)
         self.steps = nn.ModuleList(
             _Finer(wide[place + 1], grids[place], wide[place], lightness=place == 0)
@@ -132,7 +133,7 @@ class UNet(nn.Module):
         lightness, *grids = seen
         deepest = self.dropout(grids[-1])
         x = self.coarse(deepest) + self.whole(deepest.mean((2, 3)))[:, :, None, None]
-        x = nn.functional.relu(self.coarse_norm(x))
+        x = self.around(nn.functional.relu(self.coarse_norm(x)))
         for step, grid in zip(self.steps, reversed(grids[:-1]), strict=True):
             x = step(x, grid, lightness)
         return _resized(x, self.side)
@@ -154,9 +155,7 @@ class _Finer(nn.Module):
         self.known = nn.Conv2d(channels, width, 1, bias=False)
         self.seen = nn.Conv2d(grid[0] + lightness, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        self.mix = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
+        self.mix = _mix(width)
 
     def forward(self, x: Tensor, grid: Tensor, lightness: Tensor) -> Tensor:
         """Return float [n, width, side, side]."""
@@ -246,6 +245,11 @@ class Whole(nn.Module):
     def forward(self, lightness: Tensor) -> Tensor:
         """Return logits or ab of lightness, float [n, 1, size, size], 0 to 100."""
         return cast(Tensor, self.network(self.encoder(lightness)))
+
+
+def _mix(width: int) -> nn.Sequential:
+    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
 
 
 def _classic(channels: int, out: int, stride: int = 1) -> tuple[nn.Module, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,51 +105,43 @@ def usable(dataset: Dataset, seed: int = 0) -> Usable:
     )
 
 
-class Stream:
-    """Batches of views, cropped, mirrored, brighter or darker: the same ones for the same seed and step.
+class Photographs:
+    """Photographs and views of them, cropped, mirrored, lighter or darker: a function of the seed alone.
 
     Args:
         items: Photographs.
         size: Side of a view, int.
-        batch: Views in a batch, int.
         seed: int.
     """
 
-    def __init__(self, items: Sequence[Item], size: int, batch: int, seed: int) -> None:
-        self._items, self._size, self._batch, self._seed = items, size, batch, seed
-        self.epoch = -(-len(items) // batch)
-        """Steps in which about all photographs are seen once."""
+    def __init__(self, items: Sequence[Item], size: int, seed: int) -> None:
+        self._items, self._size, self._seed = items, size, seed
 
-    def batch(self, step: int) -> Views:
-        """Return the views of a step.
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return in which order an epoch sees them."""
+        return _shuffled(self._seed, epoch, len(self))
+
+    def view(self, photograph: int, number: int) -> tuple[Floats, Floats]:
+        """Return one of a photograph's views, as `view_of`.
+
+        Args:
+            photograph: Which one, int; where it cannot be read any more, it is the next one.
+            number: Which of its views, int.
 
         Raises:
             DataError: No photograph can be read any more.
         """
-        numbers = range(step * self._batch, (step + 1) * self._batch)
-        return stacked([self._view(number) for number in numbers])
-
-    def batches(self, first: int, last: int) -> Iterator[Views]:
-        """Yield the views of the steps from `first` to before `last`, decoded one step ahead."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.batch, first)
-            for step in range(first, last):
-                ready = ahead.result()
-                if step + 1 < last:
-                    ahead = pool.submit(self.batch, step + 1)
-                yield ready
-
-    def _view(self, number: int) -> tuple[Floats, Floats]:
-        epoch, place = divmod(number, len(self._items))
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._items))
-        picture = self._read(int(order[place]))
-        draw = np.random.default_rng([self._seed, epoch, place])
-        view = view_of(picture, self._size, _crop(draw, picture.shape[:2]))
-        if draw.integers(2):
-            view = (view[0][..., ::-1], view[1][:, ::-1])
+        picture = self._read(int(photograph))
+        draw = np.random.default_rng([self._seed, number, photograph])
+        lightness, ab = view_of(picture, self._size, _crop(draw, picture.shape[:2]))
+        if (number + draw.integers(2)) % 2:
+            lightness, ab = lightness[..., ::-1], ab[:, ::-1]
         # Another exposure of the same colours: prints fade, and scanners differ.
         gamma = np.float32(_GAMMA ** draw.uniform(-1, 1))
-        return np.asarray(100 * (view[0].clip(0) / 100) ** gamma, np.float32), view[1]
+        return np.asarray(100 * (lightness.clip(0) / 100) ** gamma, np.float32), ab
 
     def _read(self, number: int) -> Pixels:
         """Return a photograph, or the next one that can be read."""
@@ -219,6 +211,11 @@ def _divided(items: list[Item], seed: int) -> tuple[list[int], list[int]]:
     count = min(MOST_HELD_OUT, -(-len(items) // 10))
     order = np.random.default_rng(seed).permutation(len(items)).tolist()
     return sorted(order[count:]), sorted(order[:count])
+
+
+@lru_cache(2)
+def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _crop(draw: np.random.Generator, shape: tuple[int, ...]) -> tuple[float, float, float, float]:

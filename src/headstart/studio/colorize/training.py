@@ -16,14 +16,12 @@ from torch import Tensor, nn
 from headstart.engines.openvino_engine import has_bf16
 from headstart.errors import OptionError
 from headstart.studio.colorize.networks import Classic, UNet
-from headstart.studio.colorize.photographs import Stream, Views
+from headstart.studio.colorize.photographs import Floats, Views
 from headstart.studio.colorize.quantising import bins, encode
+from headstart.studio.colorize.seen import Batch, Halves, See, Stream, seen_by
 from headstart.training.averaging import Average
 from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
 from headstart.training.reproducible import reproducible, seed_torch
-
-See = Callable[[np.ndarray[Any, np.dtype[np.float32]]], tuple[Tensor, ...]]
-"""From lightness [n, 1, size, size] to what the frozen encoder gives."""
 
 _CPU = torch.device("cpu")
 _SAVE_EVERY = 60.0
@@ -42,8 +40,11 @@ class TrainOptions:
             fusion and decoder, least squares). Defaults to "unet".
         size: Side of what the network sees, int, in pixels, a multiple of 32. Defaults to 224.
         batch: Photographs in a step, int. Defaults to 16.
-        epochs: The most epochs, int; the time may end first. Defaults to 60.
-        patience: Epochs without a better result on what is held out, int, after which it ends. Defaults to 8.
+        views: Views of each photograph, cropped, mirrored, lighter or darker, that the epochs take in turns,
+            int. Defaults to 4.
+        epochs: The most epochs, int; the time may end first. Defaults to 100.
+        patience: Epochs without a better result on what is held out, int, after which it ends. Defaults
+            to 16.
         rate: Learning rate of AdamW, float. Defaults to 0.001.
         weight_decay: float. Defaults to 0.05.
         squares: How much the squared error of the expected colour counts beside the cross entropy, float; for
@@ -57,8 +58,9 @@ class TrainOptions:
     kind: str = "unet"
     size: int = 224
     batch: int = 16
-    epochs: int = 60
-    patience: int = 8
+    views: int = 4
+    epochs: int = 100
+    patience: int = 16
     rate: float = 1e-3
     weight_decay: float = 0.05
     squares: float = 1.0
@@ -69,10 +71,10 @@ class TrainOptions:
             raise OptionError(f"a kind, {' or '.join(KINDS)}", repr(self.kind), "use --kind unet")
         if self.size < 32 or self.size % 32:
             raise OptionError("a size that is a multiple of 32", f"{self.size}", "use --size 224")
-        if min(self.batch, self.epochs, self.patience) < 1 or self.rate <= 0:
-            received = f"{self.batch}, {self.epochs}, {self.patience}, {self.rate:g}"
-            fix = "raise it"
-            raise OptionError("batch, epochs and patience from 1 on, a rate above 0", received, fix)
+        if min(self.batch, self.views, self.epochs, self.patience) < 1 or self.rate <= 0:
+            received = f"{self.batch}, {self.views}, {self.epochs}, {self.patience}, {self.rate:g}"
+            wanted = "batch, views, epochs and patience from 1 on, a rate above 0"
+            raise OptionError(wanted, received, "raise it")
         if self.weight_decay < 0 or self.squares < 0:
             received = f"{self.weight_decay:g}, {self.squares:g}"
             raise OptionError("a weight decay and squares of 0 or more", received, "use 0.05 and 1")
@@ -135,12 +137,12 @@ class ColorTraining:
         options: TrainOptions,
         checkpoints: Checkpoints,
     ) -> None:
-        self.options, self._see, self._checkpoints = options, see, checkpoints
+        self.options, self._checkpoints = options, checkpoints
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._centres = torch.from_numpy(bins())
         self._held_out = held_out
         # The encoder is frozen: what it sees of them is computed once.
-        self._seen = [tuple(part.half() for part in see(views.lightness)) for views in held_out]
+        self._seen = [seen_by(see, views.lightness) for views in held_out]
         colours = np.concatenate([views.ab for views in held_out])
         self._constant = float(colours.var((0, 1, 2)).mean())
         """Error of the best constant colour."""
@@ -171,13 +173,11 @@ class ColorTraining:
         """Time so far."""
         return self._progress.seconds
 
-    def go(
-        self, photographs: Stream, minutes: float, *, see: Callable[[Look], None] = lambda _look: None
-    ) -> None:
+    def go(self, stream: Stream, minutes: float, *, see: Callable[[Look], None] = lambda _look: None) -> None:
         """Train until nothing gets better, or the epochs or the time are used up.
 
         Args:
-            photographs: What it learns from.
+            stream: What it learns from.
             minutes: Time for all of it, what went before a resume included, float.
             see: Told after each epoch how far it is. Defaults to nobody.
 
@@ -187,14 +187,14 @@ class ColorTraining:
         """
         now = self._progress
         begun, saved = time.monotonic() - now.seconds, time.monotonic()
-        last = self.options.epochs * photographs.epoch
+        last = self.options.epochs * stream.epoch
         with reproducible(_CPU):
-            for views in photographs.batches(now.step, last) if not self._exhausted() else ():
-                now.total += self._descend(views)
+            for batch in stream.batches(now.step, last) if not self._exhausted() else ():
+                now.total += self._descend(batch)
                 now.step, now.steps = now.step + 1, now.steps + 1
                 now.seconds = time.monotonic() - begun
                 up = now.seconds >= minutes * 60
-                if now.step % photographs.epoch == 0 or up:
+                if now.step % stream.epoch == 0 or up:
                     see(self._measured())
                 if up or self._exhausted():
                     break
@@ -247,14 +247,13 @@ class ColorTraining:
             Logits [n, bins, side, side] or ab [n, 2, side, side], float; and the views.
         """
         for views, seen in zip(self._held_out, self._seen, strict=True):
-            yield network(tuple(part.float() for part in seen)), views
+            yield network(_floats(seen)), views
 
-    def _descend(self, views: Views) -> float:
+    def _descend(self, batch: Batch) -> float:
         now = self._progress
-        seen = self._see(views.lightness)
         seed_torch((self.options.seed, now.step))
         self._optimiser.zero_grad()
-        loss = self._loss(seen, views, now.step)
+        loss = self._loss(_floats(batch.seen), batch.ab.astype(np.float32), now.step)
         if not math.isfinite(float(loss.detach())):
             raise OptionError("a loss that is a number", f"{float(loss.detach())}", "use a lower rate")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -262,17 +261,17 @@ class ColorTraining:
         self._average.update()
         return float(loss.detach())
 
-    def _loss(self, seen: tuple[Tensor, ...], views: Views, step: int) -> Tensor:
+    def _loss(self, seen: tuple[Tensor, ...], ab: Floats, step: int) -> Tensor:
         self.network.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
             if isinstance(self.network, Classic):
                 found = self.network(seen).permute(0, 2, 3, 1).float()
-                return nn.functional.mse_loss(found, torch.from_numpy(views.ab)) / self._constant
+                return nn.functional.mse_loss(found, torch.from_numpy(ab)) / self._constant
             # One place in four, another one in each step: neighbours say much the same.
             top, left = divmod(step % 4, 2)
             understood = self.network.understood(seen)[:, :, top::2, left::2]
             logits = self.network.colours(understood)
-        ab = np.ascontiguousarray(views.ab[:, top::2, left::2])
+        ab = np.ascontiguousarray(ab[:, top::2, left::2])
         scores = logits.permute(0, 2, 3, 1).reshape(-1, len(self._centres)).float().log_softmax(1)
         places, shares = (torch.from_numpy(part).reshape(len(scores), -1) for part in encode(ab))
         loss: Tensor = -(scores.gather(1, places) * shares).sum(1).mean()
@@ -320,3 +319,7 @@ class ColorTraining:
         notes = {"options": self.does(), "progress": asdict(self._progress), "stopped": stopped}
         best = f"best-{self._progress.best}" if self._best else None
         self._checkpoints.save(tensors, notes, best, lambda: self._best)
+
+
+def _floats(seen: tuple[Halves, ...]) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(part).float() for part in seen)
