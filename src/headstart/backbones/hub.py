@@ -203,7 +203,7 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
     from safetensors import SafetensorError
 
     try:
-        with _silence(transformers):
+        with silence(transformers):
             model, loading = loader.from_pretrained(where, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise tensors.unreadable(where, error) from error
@@ -214,7 +214,7 @@ def _model(transformers: Any, kind: str, config: Mapping[str, Any], where: Path)
 
 
 @contextlib.contextmanager
-def _silence(transformers: Any) -> Iterator[None]:
+def silence(transformers: Any) -> Iterator[None]:
     """Keep transformers' progress bar and remarks on unused tensors off the terminal, then restore them."""
     logging = transformers.utils.logging
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -22,7 +22,7 @@ _WHOLE, _CELL = 480, 200
 _COLUMNS = 5
 _GAP, _TITLE, _WORD, _NUMBER = 10, 22, 18, 13
 _LABEL = _WORD + _NUMBER + 2 * _GAP
-_DARKEST = 0.2
+_DARKEST = 0.3
 """What is left of the light where the captioner did not look at all."""
 
 Said = Sequence[tuple[str, float]]
@@ -64,7 +64,7 @@ def lit(picture: Pixels, attention: NDArray[np.float32]) -> Pixels:
 
     Example:
         >>> lit(np.full((2, 2, 3), 200, np.uint8), np.array([[0, 1]], np.float32))[0, :, 0]
-        array([ 40, 200], dtype=uint8)
+        array([ 60, 200], dtype=uint8)
     """
     height, width = picture.shape[:2]
     most = float(attention.max())
