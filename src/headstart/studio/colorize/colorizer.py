@@ -25,8 +25,8 @@ from headstart.studio.colorize.quantising import mean_colour, rebalancing
 How = Literal["annealed", "expected"]
 MIDDLE = 512
 """Longer side of the copy on which colours are fitted to edges, in pixels."""
-_RADIUS = 6
-"""Of the windows in that copy, in its pixels: the network tells a colour for each nine."""
+_RADIUS = 1.75
+"""Of the windows in that copy, in cells of what the network tells: what one alone says counts little."""
 _SMOOTH = 25.0
 """Variance of the lightness below which a window is flat."""
 _STRIP = 1 << 20
@@ -78,14 +78,20 @@ class Colorizer:
         if temperature is not None and not 0 < temperature < np.inf:
             raise OptionError("a temperature above 0", f"{temperature:g}", "leave it out, or use 0.38")
         size = int(self.card["size"])
-        seen = np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
-        found = self._engine.one(lightness(seen)[None], (self.card["output"],))[self.card["output"]]
+        seen = lightness(np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)))
+        # Its mirror image is as good a photograph: two opinions are better than one.
+        found: Plane = np.float32(0.5) * (self._look(seen) + self._look(seen[:, ::-1])[..., ::-1])
         if not self._classes:
             return np.moveaxis(found, 0, 2)
         if how == "expected":
             return mean_colour(found, self._bins)
         heat = self.card["temperature"] if temperature is None else temperature
         return mean_colour(found, self._bins, temperature=heat, weights=self._weights)
+
+    def _look(self, seen: Plane) -> Plane:
+        """Return what the network tells of lightness [size, size]: float32 [bins or 2, h', w']."""
+        output = self.card["output"]
+        return self._engine.one(np.ascontiguousarray(seen[None]), (output,))[output]
 
     def colorize(
         self,
@@ -128,7 +134,8 @@ def paint(picture: Pixels, middle: Pixels, ab: Plane, hints: Sequence[Hint] = ()
     """
     guide = lightness(middle)
     colours = spread(resized(ab, (guide.shape[0], guide.shape[1])), guide, hints, picture.shape)
-    model = linear_model(guide, colours, _RADIUS, _SMOOTH)
+    radius = round(_RADIUS * max(guide.shape) / max(ab.shape))
+    model = linear_model(guide, colours, radius, _SMOOTH)
     height, width = picture.shape[:2]
     painted = np.empty_like(picture)
     rows = max(1, _STRIP // width)
