@@ -233,3 +233,34 @@ COLORIZE = register(
         _colorize,
     )
 )
+
+
+def _caption(
+    inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
+) -> None:
+    from headstart.studio.caption.telling import caption_files
+
+    ways = {"the best of many": "beam", "the first that comes": "greedy", "at random": "sample"}
+    caption_files(inputs["captioner"][0], inputs["photos"], out, progress, how=ways[options["how"]])
+
+
+CAPTION = register(
+    Command(
+        "caption",
+        "Caption",
+        "Says in a sentence what a photograph shows, and where it looked for each word.",
+        (
+            Input("captioner", "Captioner", "trained", ("captioner.json",)),
+            Input("photos", "Photographs", "files", ("image",), most=20),
+        ),
+        (
+            Option(
+                "how",
+                "Sentence",
+                "the best of many",
+                ("the best of many", "the first that comes", "at random"),
+            ),
+        ),
+        _caption,
+    )
+)
