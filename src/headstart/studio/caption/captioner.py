@@ -25,6 +25,7 @@ from headstart.images.decode import Pixels
 from headstart.images.preprocess import prepare
 from headstart.studio.caption.decoders import Decoder, build, together
 from headstart.studio.caption.decoding import Decoded, beam, greedy, sample
+from headstart.studio.caption.nouns import is_noun
 from headstart.studio.caption.seen import Eyes, as_grid, open_eyes
 from headstart.studio.caption.vocabulary import Vocabulary
 
@@ -160,8 +161,8 @@ class Captioner:
 
     @cached_property
     def once(self) -> frozenset[int]:
-        """Words that come only once in a caption."""
-        return frozenset()
+        """Words that come only once in a caption: those that name something."""
+        return frozenset(number for number, word in enumerate(self.vocabulary.words) if is_noun(word))
 
     def _sentence(self, name: str, said: Decoded) -> Caption:
         _, rows, columns = self.eyes.shape

@@ -94,9 +94,10 @@ class AttentionDecoder(Decoder):
         seen: int = 512,
         keys: int = 256,
         drop: float = 0.5,
+        blind: float = 0.0,
     ) -> None:
         super().__init__()
-        self.drop = drop
+        self.drop, self.blind = drop, blind
         self.place = nn.Sequential(nn.Linear(channels, seen), nn.LayerNorm(seen), nn.ReLU())
         self.words = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         self.hidden, self.cell = nn.Linear(seen, width), nn.Linear(seen, width)
@@ -109,7 +110,8 @@ class AttentionDecoder(Decoder):
 
     def begin(self, grid: Tensor) -> State:
         """Return (hidden, cell, places, their keys)."""
-        places = dropout(self.place(grid), self.drop / 2, self.training)
+        some = dropout(torch.ones_like(grid[:, :1]), self.blind, self.training)
+        places = dropout(self.place(grid * some), self.drop / 2, self.training)
         mean = places.mean(1)
         return torch.tanh(self.hidden(mean)), torch.tanh(self.cell(mean)), places, self.key(places)
 

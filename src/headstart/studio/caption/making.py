@@ -23,7 +23,7 @@ from headstart.progress import Say, quiet
 from headstart.studio.caption.captioner import CARD, SCHEMA, VOCABULARY, Caption, Captioner, is_captioner
 from headstart.studio.caption.data import Captioned, open_captions, with_splits
 from headstart.studio.caption.decoders import Decoder, together
-from headstart.studio.caption.scoring import bleu
+from headstart.studio.caption.scoring import Scores, score
 from headstart.studio.caption.seen import Eyes, Seen, look, open_eyes
 from headstart.studio.caption.strip import strip
 from headstart.studio.caption.training import Batches, CaptionOptions, CaptionTraining, Epoch
@@ -37,6 +37,10 @@ BACKBONE = "efficientnet_lite2"
 SIZE = 224
 _POWERS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 """Length normalisations that are tried on the photographs that are held out."""
+_POWER = 0.7
+"""The length normalisation while it learns."""
+_MORE = 5
+"""Views of each photograph beyond the plain one: a few thousand photographs are soon known by heart."""
 _LISTED = 10
 _RATIO = (0.95, 1.05)
 """How long captions may be, as a share of what people say."""
@@ -121,11 +125,11 @@ def make_captioner(
             _train(training, lesson, run, title, say)
             trained.append(training)
         decoders = [each.finished() for each in trained]
-        chosen = _chosen(lesson, Captioner(together(decoders), lesson.vocabulary, eyes, {}))
+        power, scores = _chosen(lesson, Captioner(together(decoders), lesson.vocabulary, eyes, {}))
     card = {
         "kind": kind,
         "settings": wanted.settings,
-        "length_power": chosen.power,
+        "length_power": power,
         "backbone": {
             "name": eyes.card.name,
             "digest": eyes.card.digest,
@@ -140,11 +144,10 @@ def make_captioner(
             "digest": lesson.digest,
         },
         "options": {**asdict(wanted), "least_count": least_count, "members": members},
-        "training": [{"best_epoch": each.best, "history": each.history} for each in trained],
-        "held_out": {
-            **{f"bleu_{n}": round(value, 4) for n, value in enumerate(chosen.bleu, 1)},
-            "length_ratio": round(chosen.ratio, 3),
-        },
+        "training": [
+            {"best_epoch": each.best, "history": [list(epoch) for epoch in each.history]} for each in trained
+        ],
+        "held_out": scores.to_json(),
     }
     return save_captioner(decoders, lesson.vocabulary, output, card)
 
@@ -179,17 +182,17 @@ class Lesson:
         """
         problems: list[Problem] = []
 
-        def readable(some: Captioned, mirrored: bool) -> tuple[Captioned, Seen]:
-            seen, unread = look(eyes, some.photographs, store, mirrored=mirrored)
+        def readable(some: Captioned, more: int) -> tuple[Captioned, Seen]:
+            seen, unread = look(eyes, some.photographs, store, more=more)
             if not unread:
                 return some, seen
             problems.extend(unread)
             names = {problem.name for problem in unread}
             kept = some.take([n for n, item in enumerate(some.photographs) if item.name not in names])
-            return kept, look(eyes, kept.photographs, store, mirrored=mirrored, progress=False)[0]
+            return kept, look(eyes, kept.photographs, store, more=more, progress=False)[0]
 
-        train, seen = readable(data.only("train"), True)
-        held_out, seen_held_out = readable(data.only("val"), False)
+        train, seen = readable(data.only("train"), _MORE)
+        held_out, seen_held_out = readable(data.only("val"), 0)
         vocabulary = Vocabulary.of((words for each in train.tokens for words in each), least_count)
         return cls(train, held_out, seen, seen_held_out, vocabulary, eyes, tuple(problems))
 
@@ -215,71 +218,50 @@ class Lesson:
         batches = Batches(captions, options.batch, options.seed)
         return CaptionTraining(self.vocabulary, self.seen, batches, options, checkpoints, vectors)
 
-    def score(self, captioner: Captioner, *, width: int = 3, power: float | None = None) -> Scored:
-        """Say what the photographs that are held out show, and compare with what people say."""
+    def say(self, captioner: Captioner, *, width: int = 3, power: float) -> list[list[str]]:
+        """Return the words of what a captioner says of the photographs that are held out."""
         said = captioner.decode(self.grid, width=width, length_power=power)
-        words = [self.vocabulary.decode(each.words).split() for each in said]
-        references = self.held_out.tokens
-        lengths = [
-            min((abs(len(each) - len(found)), len(each)) for each in people)[1]
-            for found, people in zip(words, references, strict=True)
-        ]
-        ratio = sum(map(len, words)) / sum(lengths)
-        return Scored(bleu(words, references), ratio, power or 0.0, " ".join(words[0]))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """How well captions of held-out photographs agree with what people say.
-
-    Args:
-        bleu: BLEU-1 to 4.
-        ratio: Length of the captions, as a share of the nearest reference's.
-        power: The length normalisation.
-        sample: What is said of the first photograph.
-    """
-
-    bleu: tuple[float, float, float, float]
-    ratio: float
-    power: float
-    sample: str
-
-    @property
-    def mean(self) -> float:
-        """Of BLEU-1 to 4: 4 alone is noisy on a few hundred photographs."""
-        return sum(self.bleu) / 4
+        return [[self.vocabulary.words[number] for number in each.words] for each in said]
 
 
 def _train(training: CaptionTraining, lesson: Lesson, run: Path, title: str, say: Say) -> None:
-    captioner = Captioner(training.decoder, lesson.vocabulary, lesson.eyes, {"length_power": 0.7})
+    captioner = Captioner(training.decoder, lesson.vocabulary, lesson.eyes, {"length_power": _POWER})
     first = lesson.held_out.photographs.items[0].source
-    scored: list[Scored] = []
+    found: list[Scores] = []
 
     def judge(_decoder: Decoder) -> float:
-        scored.append(lesson.score(captioner, power=0.7))
-        return scored[-1].mean
+        found.append(score(lesson.say(captioner, power=_POWER), lesson.held_out.tokens))
+        return _mean(found[-1])
 
     def see(epoch: Epoch) -> None:
         caption = next(iter(captioner.caption([first])))
         if isinstance(first, Path) and isinstance(caption, Caption):
             save_picture(run / PREVIEW, strip(decode_file(first), caption))
-        figures = " / ".join(f"{value:.3f}" for value in scored[-1].bleu)
+        figures = " / ".join(f"{value:.3f}" for value in found[-1].bleu)
+        said = f"; {caption.name}: “{caption.text}”" if isinstance(caption, Caption) else ""
         best = ", the best so far" * epoch.best
         say(
             f"{title}epoch {epoch.number} of {training.options.epochs}: loss {epoch.loss:.3f}, "
-            f"BLEU-1 to 4 {figures}{best}; “{scored[-1].sample}”"
+            f"BLEU-1 to 4 {figures}{best}{said}"
         )
 
     training.go(judge, see)
 
 
-def _chosen(lesson: Lesson, captioner: Captioner) -> Scored:
-    """Return the scores of the best length normalisation among those with captions of usual length."""
-    scored = [lesson.score(captioner, width=5, power=power) for power in _POWERS]
-    usual = [each for each in scored if _RATIO[0] <= each.ratio <= _RATIO[1]]
+def _mean(scores: Scores) -> float:
+    """Return the mean of BLEU-1 to 4: 4 alone is noisy on a few hundred photographs."""
+    return sum(scores.bleu) / len(scores.bleu)
+
+
+def _chosen(lesson: Lesson, captioner: Captioner) -> tuple[float, Scores]:
+    """Return the best length normalisation among those with captions of usual length, and its scores."""
+    found = {
+        power: score(lesson.say(captioner, width=5, power=power), lesson.held_out.tokens) for power in _POWERS
+    }
+    usual = {power: each for power, each in found.items() if _RATIO[0] <= each.length_ratio <= _RATIO[1]}
     if usual:
-        return max(usual, key=lambda each: each.mean)
-    return min(scored, key=lambda each: abs(each.ratio - 1))
+        return max(usual.items(), key=lambda each: _mean(each[1]))
+    return min(found.items(), key=lambda each: abs(each[1].length_ratio - 1))
 
 
 def save_captioner(

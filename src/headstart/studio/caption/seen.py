@@ -22,6 +22,7 @@ from headstart.transfer.shards import Rows
 from headstart.transfer.store import FeatureStore
 
 _MIRRORED = View(Augmentation(flip=1.0), 0, 0)
+_CROPPED = Augmentation(flip=0.5, crop=0.6, brightness=0.2, contrast=0.2, saturation=0.2)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def as_grid(rows: NDArray[np.generic], shape: tuple[int, int, int]) -> Tensor:
 
 
 def look(
-    eyes: Eyes, photographs: Dataset, store: FeatureStore, *, mirrored: bool = False, progress: bool = True
+    eyes: Eyes, photographs: Dataset, store: FeatureStore, *, more: int = 0, progress: bool = True
 ) -> tuple[Seen, list[Problem]]:
     """Look at photographs, or recall what was seen of them before.
 
@@ -101,7 +102,8 @@ def look(
         eyes: What looks.
         photographs: At what.
         store: Where the grids are kept.
-        mirrored: Whether to look at their mirror images, too. Defaults to False.
+        more: Views beyond the plain one, int: the mirror image, then crops drawn at random, each the same
+            every time. Defaults to 0.
         progress: Whether to draw a progress bar. Defaults to True.
 
     Returns:
@@ -111,7 +113,7 @@ def look(
         DataError: None of them can be read.
     """
     output = Output("grid", int(np.prod(eyes.shape)), "float16")
-    views = (None, _MIRRORED) if mirrored else (None,)
+    views = (None, _MIRRORED, *(View(_CROPPED, 0, number) for number in range(1, more)))[: 1 + more]
     start = cache(eyes.choice.start)
     done = extract(
         photographs, store, eyes.card, eyes.choice.key, start, output=output, views=views, progress=progress

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from headstart.engines.openvino_engine import has_bf16
 from headstart.errors import OptionError
-from headstart.studio.caption.decoders import Decoder, build
+from headstart.studio.caption.decoders import KINDS, Decoder, build
 from headstart.studio.caption.seen import Seen
 from headstart.studio.caption.vocabulary import PAD, Vocabulary
 from headstart.training.averaging import Average
@@ -33,7 +33,7 @@ class CaptionOptions:
 
     Args:
         kind: "attention" or "merge". Defaults to "attention".
-        epochs: Times that each caption is read, int. Defaults to 30.
+        epochs: Times that each caption is read, int. Defaults to 12.
         batch: Photographs in a step, int. Defaults to 16.
         rate: Highest learning rate of AdamW, float; it rises for an epoch and falls along half a cosine.
             Defaults to 0.001.
@@ -52,7 +52,7 @@ class CaptionOptions:
     """
 
     kind: str = "attention"
-    epochs: int = 30
+    epochs: int = 12
     batch: int = 16
     rate: float = 1e-3
     decay: float = 0.01
@@ -62,6 +62,19 @@ class CaptionOptions:
     told: float = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise OptionError(f"a kind of decoder: {', '.join(KINDS)}", repr(self.kind), "choose one of them")
+        if min(self.epochs, self.batch) < 1 or not 0 < self.rate < math.inf:
+            received = f"{self.epochs}, {self.batch}, {self.rate:g}"
+            raise OptionError(
+                "epochs and photographs in a step from 1 on, a rate above 0", received, "raise it"
+            )
+        shares = {"smoothing": self.smoothing, "average": self.average, "told": self.told}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise OptionError(f"a share from 0 to 1 for {name}", f"{share:g}", "such as 0.5")
 
 
 class Batches:
@@ -176,7 +189,7 @@ class CaptionTraining:
             self.epoch += 1
             with self._average.applied():
                 score = judge(self.decoder.eval())
-                if best := score > max((score for _, score in self.history), default=-math.inf):
+                if best := score >= max((score for _, score in self.history), default=-math.inf):
                     self.best = self.epoch
                     self._best = {name: each.clone() for name, each in self.decoder.state_dict().items()}
             self.history.append((loss, score))
