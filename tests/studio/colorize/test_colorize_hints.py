@@ -70,6 +70,16 @@ def test_texture_does_not_stop_a_hint() -> None:
     assert (found[10:30, 5:15, 0] > 0.4 * Hint(0, 0, RED).ab[0]).all()
 
 
+def test_shading_does_not_stop_a_hint_and_an_edge_does() -> None:
+    shaded = np.repeat(np.linspace(20, 80, 200, dtype=np.float32)[None], 100, 0)
+    edge = np.where(np.arange(200) < 100, 35, 65).astype(np.float32)[None].repeat(100, 0)
+    hint, shape = Hint(50, 50, RED), (100, 200)
+    none = np.zeros((100, 200, 2), np.float32)
+    over_shade, over_edge = (spread(none, light, [hint], shape)[50, 130, 0] for light in (shaded, edge))
+    assert over_shade > 0.7 * hint.ab[0]
+    assert over_edge < 0.2 * hint.ab[0]
+
+
 def test_no_hints_change_nothing() -> None:
     ab = np.ones((4, 5, 2), np.float32)
     assert spread(ab, np.zeros((4, 5), np.float32), [], (4, 5)) is ab
@@ -89,7 +99,7 @@ def slowly(lightness: NDArray[np.float32], place: tuple[int, int]) -> NDArray[np
                     if (u, v) != (x, y):
                         length = np.hypot(u - x, v - y) / np.hypot(height, width)
                         change = abs(float(lightness[y, x]) - float(lightness[v, u]))
-                        graph[y * width + x, v * width + u] = length + change / 35
+                        graph[y * width + x, v * width + u] = length + max(change - 300 * length, 0) / 35
     found: NDArray[np.float64] = dijkstra(graph.tocsr(), indices=place[0] * width + place[1])
     return found.reshape(height, width)
 

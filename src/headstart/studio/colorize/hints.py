@@ -14,11 +14,13 @@ from headstart.studio.colorize.guided import linear_model
 from headstart.studio.colorize.lab import rgb_to_lab
 
 _WRITTEN = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*#([0-9a-fA-F]{6})\s*")
-_REACH = 0.6
+_REACH = 0.5
 """How far a hint goes over places as light as its own, as a share of the picture's diagonal."""
 _ALIKE = 35.0
 """Steps in lightness, added up along the way, that cost as much as the whole diagonal."""
-_TEXTURE = 8.0
+_GENTLE = 300.0
+"""Change of lightness, over a diagonal's length, that is shading: it costs nothing."""
+_TEXTURE = 10.0
 """Ups and downs of the lightness that are smoothed away before: fur and leaves shall not stop a hint."""
 _WINDOW = 0.02
 """Radius in which they are, as a share of the diagonal."""
@@ -143,11 +145,14 @@ def geodesic(lightness: NDArray[np.float32], place: tuple[int, int]) -> NDArray[
     """
     height, width = lightness.shape
     step = np.float32(1 / np.hypot(height, width))
+    gentle = np.float32(_GENTLE) * step
     found = np.full((height, width), np.inf, np.float32)
     found[place] = 0
     ways = [(_Way(down, right), length) for down, right, length in _STEPS]
     costs = [
-        step * np.float32(length) + np.abs(lightness[way.to] - lightness[way.start]) / np.float32(_ALIKE)
+        step * np.float32(length)
+        + np.maximum(np.abs(lightness[way.to] - lightness[way.start]) - gentle * np.float32(length), 0)
+        / np.float32(_ALIKE)
         for way, length in ways
     ]
     # Bellman's relaxation of all places at once: as often as the longest way has steps, at most.
