@@ -42,13 +42,16 @@ def strip(picture: Pixels, caption: Caption) -> Pixels:
     Returns:
         uint8 [h', w', 3], up to about a thousand pixels wide.
     """
+    return _titled(word_by_word(picture, caption), caption.text)
+
+
+def word_by_word(picture: Pixels, caption: Caption) -> Image.Image:
+    """Draw the same without the sentence above."""
     said = [(word, math.exp(log)) for word, log in zip(caption.words, caption.log_probabilities, strict=True)]
     if caption.attention is None:
-        drawn = _once(shrunk(picture, _WHOLE), said)
-    else:
-        small = shrunk(picture, _CELL)
-        drawn = _beside([small, *(lit(small, look) for look in caption.attention)], [None, *said])
-    return _titled(drawn, caption.text)
+        return _once(shrunk(picture, _WHOLE), said)
+    small = shrunk(picture, _CELL)
+    return _beside([small, *(lit(small, look) for look in caption.attention)], [None, *said])
 
 
 def lit(picture: Pixels, attention: NDArray[np.float32]) -> Pixels:

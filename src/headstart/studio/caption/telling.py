@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from headstart.data.items import Problem
 from headstart.errors import DecodeError
 from headstart.files import write_json, write_text
@@ -15,7 +13,7 @@ from headstart.images.decode import decode_file
 from headstart.images.saving import jpeg, save_picture
 from headstart.pages import Markup, Page, fragment, paragraph, sheet
 from headstart.studio.caption.captioner import Captioner
-from headstart.studio.caption.strip import strip
+from headstart.studio.caption.strip import strip, word_by_word
 
 if TYPE_CHECKING:
     from headstart.studio.commands import Progress
@@ -41,7 +39,7 @@ def caption_files(
     progress(0.0, "opening the captioner")
     said = Captioner.open(captioner).caption(photos, how=how)
     page = Page(
-        "What photographs show", lead="Of each word, the photograph is light where the captioner looked."
+        "What photographs show", lead="A sentence each, and where the captioner looked for its words."
     )
     found: list[dict[str, object]] = []
     unread: list[dict[str, object]] = []
@@ -50,12 +48,11 @@ def caption_files(
         if isinstance(caption, Problem):
             unread.append({"input": photo.name, "error": caption.reason})
             continue
-        drawn = strip(decode_file(photo), caption)
-        save_picture(out / f"{number + 1:02d}.jpg", drawn)
+        picture = decode_file(photo)
+        save_picture(out / f"{number + 1:02d}.jpg", strip(picture, caption))
         alt = f"{photo.name}, and where the captioner looked for each word"
-        page.section(
-            caption.text, paragraph(photo.name, quiet=True), sheet(jpeg(Image.fromarray(drawn)), alt)
-        )
+        drawn = sheet(jpeg(word_by_word(picture, caption)), alt)
+        page.section(caption.text, paragraph(photo.name, quiet=True), drawn)
         found.append({**caption.to_json(), "input": photo.name})
     if not found:
         raise DecodeError("photographs that can be read", f"{unread[0]['error']}", "send others")
