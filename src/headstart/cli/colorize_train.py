@@ -21,13 +21,12 @@ def run(
         str, typer.Option(help="unet (how likely each colour is), or classic (encoder, fusion, decoder).")
     ] = "unet",
     minutes: Annotated[float, typer.Option(help="Time for the training, with --resume for all of it.")] = 30,
-    epochs: Annotated[int, typer.Option(help="The most epochs.")] = 100,
+    epochs: Annotated[int, typer.Option(help="The most epochs.")] = 60,
     patience: Annotated[
         int, typer.Option(help="Epochs without a better result on photographs held out, then it ends.")
-    ] = 16,
+    ] = 8,
     size: Annotated[int, typer.Option(help="Side of what the network sees, in pixels.")] = 224,
     batch: Annotated[int, typer.Option(help="Photographs in a step.")] = 16,
-    views: Annotated[int, typer.Option(help="Views of each photograph that the epochs take in turns.")] = 4,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 0.001,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.05,
     squares: Annotated[
@@ -46,7 +45,7 @@ def run(
 
     card = make_colorizer(
         photos, output, kind=kind, minutes=minutes, resume=resume, offline=offline, say=common.tell,
-        epochs=epochs, patience=patience, size=size, batch=batch, views=views, rate=rate,
+        epochs=epochs, patience=patience, size=size, batch=batch, rate=rate,
         weight_decay=weight_decay, squares=squares, seed=seed,
     )  # fmt: skip
     common.tell(f"wrote {output}; now: headstart colorize {output} old.jpg -o coloured.jpg")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +69,7 @@ def encoded(options: TrainOptions) -> See:
 
 def go(learned: ColorTraining, folder: Path, minutes: float = 5, **see: Any) -> None:
     photographs = Photographs(usable(data.open(folder, unlabelled=True)).train, 32, 0)
-    stream = Stream(photographs, encoded(learned.options), 4, 3, folder.with_name("run"))
-    with contextlib.closing(stream):
-        learned.go(stream, minutes, **see)
+    learned.go(Stream(photographs, encoded(learned.options), 4), minutes, **see)
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("unet", 0.01), ("classic", 0.003)])

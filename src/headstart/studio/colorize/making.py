@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections.abc import Iterable
@@ -114,8 +113,7 @@ def make_colorizer(
         )
 
     photographs = Photographs(found.train, wanted.size, wanted.seed)
-    with contextlib.closing(Stream(photographs, encode, wanted.batch, wanted.views, run)) as stream:
-        training.go(stream, minutes, see=see)
+    training.go(Stream(photographs, encode, wanted.batch), minutes, see=see)
     trained = training.finished()
     card = {
         **described(wanted, found.prior, _vivid(training.told(trained), found.prior)),

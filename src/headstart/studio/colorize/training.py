@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from headstart.engines.openvino_engine import has_bf16
@@ -18,7 +19,7 @@ from headstart.errors import OptionError
 from headstart.studio.colorize.networks import Classic, UNet
 from headstart.studio.colorize.photographs import Floats, Views
 from headstart.studio.colorize.quantising import bins, encode
-from headstart.studio.colorize.seen import Batch, Halves, See, Stream, seen_by
+from headstart.studio.colorize.seen import Batch, See, Stream
 from headstart.training.averaging import Average
 from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
 from headstart.training.reproducible import reproducible, seed_torch
@@ -40,11 +41,9 @@ class TrainOptions:
             fusion and decoder, least squares). Defaults to "unet".
         size: Side of what the network sees, int, in pixels, a multiple of 32. Defaults to 224.
         batch: Photographs in a step, int. Defaults to 16.
-        views: Views of each photograph, cropped, mirrored, lighter or darker, that the epochs take in turns,
-            int. Defaults to 4.
-        epochs: The most epochs, int; the time may end first. Defaults to 100.
+        epochs: The most epochs, int; the time may end first. Defaults to 60.
         patience: Epochs without a better result on what is held out, int, after which it ends. Defaults
-            to 16.
+            to 8.
         rate: Learning rate of AdamW, float. Defaults to 0.001.
         weight_decay: float. Defaults to 0.05.
         squares: How much the squared error of the expected colour counts beside the cross entropy, float; for
@@ -58,9 +57,8 @@ class TrainOptions:
     kind: str = "unet"
     size: int = 224
     batch: int = 16
-    views: int = 4
-    epochs: int = 100
-    patience: int = 16
+    epochs: int = 60
+    patience: int = 8
     rate: float = 1e-3
     weight_decay: float = 0.05
     squares: float = 1.0
@@ -71,9 +69,9 @@ class TrainOptions:
             raise OptionError(f"a kind, {' or '.join(KINDS)}", repr(self.kind), "use --kind unet")
         if self.size < 32 or self.size % 32:
             raise OptionError("a size that is a multiple of 32", f"{self.size}", "use --size 224")
-        if min(self.batch, self.views, self.epochs, self.patience) < 1 or self.rate <= 0:
-            received = f"{self.batch}, {self.views}, {self.epochs}, {self.patience}, {self.rate:g}"
-            wanted = "batch, views, epochs and patience from 1 on, a rate above 0"
+        if min(self.batch, self.epochs, self.patience) < 1 or self.rate <= 0:
+            received = f"{self.batch}, {self.epochs}, {self.patience}, {self.rate:g}"
+            wanted = "batch, epochs and patience from 1 on, a rate above 0"
             raise OptionError(wanted, received, "raise it")
         if self.weight_decay < 0 or self.squares < 0:
             received = f"{self.weight_decay:g}, {self.squares:g}"
@@ -142,7 +140,7 @@ class ColorTraining:
         self._centres = torch.from_numpy(bins())
         self._held_out = held_out
         # The encoder is frozen: what it sees of them is computed once.
-        self._seen = [seen_by(see, views.lightness) for views in held_out]
+        self._seen = [tuple(part.astype(np.float16) for part in see(views.lightness)) for views in held_out]
         colours = np.concatenate([views.ab for views in held_out])
         self._constant = float(colours.var((0, 1, 2)).mean())
         """Error of the best constant colour."""
@@ -253,7 +251,7 @@ class ColorTraining:
         now = self._progress
         seed_torch((self.options.seed, now.step))
         self._optimiser.zero_grad()
-        loss = self._loss(_floats(batch.seen), batch.ab.astype(np.float32), now.step)
+        loss = self._loss(_floats(batch.seen), batch.ab, now.step)
         if not math.isfinite(float(loss.detach())):
             raise OptionError("a loss that is a number", f"{float(loss.detach())}", "use a lower rate")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -321,5 +319,5 @@ class ColorTraining:
         self._checkpoints.save(tensors, notes, best, lambda: self._best)
 
 
-def _floats(seen: tuple[Halves, ...]) -> tuple[Tensor, ...]:
+def _floats(seen: tuple[NDArray[np.floating], ...]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(part).float() for part in seen)
