@@ -23,7 +23,7 @@ from headstart.studio.colorize.lab import lab_to_rgb, lightness
 from headstart.studio.colorize.quantising import mean_colour, rebalancing
 
 How = Literal["annealed", "expected"]
-MIDDLE = 512
+MIDDLE = 320
 """Longer side of the copy on which colours are fitted to edges, in pixels."""
 _RADIUS = 1.75
 """Of the windows in that copy, in cells of what the network tells: what one alone says counts little."""

@@ -111,12 +111,17 @@ def box_mean(values: NDArray[np.float64], radius: int) -> NDArray[np.float64]:
     """
     for axis in (0, 1):
         length = values.shape[axis]
-        sums = np.cumsum(values, axis=axis)
-        sums = np.insert(sums, 0, 0.0, axis=axis)
+        around = [(0, 0)] * 3
+        around[axis] = (radius + 1, radius)
+        # Beyond the end nothing is added: the last sum stands there, and before the beginning 0.
+        sums = np.pad(values, around).cumsum(axis)
+        first, last = (
+            (slice(None),) * axis + (slice(length),),
+            (slice(None),) * axis + (slice(-length, None),),
+        )
         places = np.arange(length)
-        first, last = np.maximum(places - radius, 0), np.minimum(places + radius + 1, length)
-        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        values = (sums.take(last, axis) - sums.take(first, axis)) / (last - first).reshape(shape)
+        count = np.minimum(places + radius + 1, length) - np.maximum(places - radius, 0)
+        values = (sums[last] - sums[first]) / count.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
     return values
 
 
