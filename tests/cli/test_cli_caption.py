@@ -81,6 +81,11 @@ def test_one_picture_of_one_caption(model: Path, photos: Path, tmp_path: Path, h
     ran = headstart("caption", model, photos, "-o", tmp_path / "strip.png")
     assert ran.code == 2
     assert "name a folder" in ran.err
+    (tmp_path / "notes.txt").write_text("mine")
+    ran = headstart("caption", model, photos, "-o", tmp_path / "notes.txt")
+    assert ran.code == 2
+    assert not ran.out
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_bad_photographs_are_listed(model: Path, photos: Path, tmp_path: Path, headstart: Headstart) -> None:

@@ -106,6 +106,8 @@ def _places(output: Path, files: list[Path]) -> list[Path]:
         if len(files) > 1:
             raise OptionError("a folder for the pictures of several captions", output.name, "name a folder")
         return [output]
+    if output.is_file():
+        raise OptionError("a folder for the pictures, or one .png or .jpg", output.name, "name another")
     names: dict[str, None] = {}  # in order
     for file in files:
         name, number = f"{file.stem}.jpg", 1

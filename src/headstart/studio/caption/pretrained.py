@@ -140,14 +140,12 @@ class Pretrained:
     @torch.inference_mode()
     def _say(self, pixels: Tensor, settings: dict[str, Any]) -> Iterator[tuple[list[int], list[float]]]:
         """Yield the tokens of each caption, up to its end, with the model's log-probabilities of them."""
+        import transformers
+
         seen = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
-        made = self._model.generate(
-            pixel_values=seen,
-            max_new_tokens=_LONGEST,
-            output_logits=True,
-            return_dict_in_generate=True,
-            **settings,
-        )
+        settings = {**settings, "max_new_tokens": _LONGEST, "output_logits": True}
+        with hub.silence(transformers):  # of defaults in the model's files that ours take the place of
+            made = self._model.generate(pixel_values=seen, return_dict_in_generate=True, **settings)
         speaker = getattr(self._model, "text_decoder", self._model)
         beams = made.beam_indices if settings["num_beams"] > 1 else None
         logs = speaker.compute_transition_scores(made.sequences, made.logits, beams, normalize_logits=True)
