@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -135,6 +136,11 @@ def test_what_is_no_colorizer(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="colorize-train"):
         open_colorizer(tmp_path / "absent")
     shutil.copytree(folder, tmp_path / "copy")
+    card = json.loads((folder / "colorizer.json").read_text())
+    del card["prior"]
+    (tmp_path / "copy" / "colorizer.json").write_text(json.dumps(card))
+    with pytest.raises(ArtefactError, match="prior"):
+        open_colorizer(tmp_path / "copy")
     (tmp_path / "copy" / "network.bin").write_bytes(b"other")
     with pytest.raises(ArtefactError, match=r"network\.bin"):
         open_colorizer(tmp_path / "copy")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from headstart.engines.openvino_engine import OpenVinoEngine, read_ir
 from headstart.engines.precision import Precision
-from headstart.errors import OptionError
+from headstart.errors import ArtefactError, OptionError
 from headstart.images.decode import Pixels
 from headstart.images.resizing import shrunk
 from headstart.studio.colorize.card import LOGITS, NETWORK, read_card
@@ -41,6 +41,9 @@ class Colorizer:
         card: What is known about it, as `card.read_card` returns it.
         precision: "bf16" or "fp32". Defaults to None: bf16 where the CPU computes in it.
         threads: Pictures at a time, int. Defaults to None: one for each core.
+
+    Raises:
+        ArtefactError: The card lacks something.
     """
 
     def __init__(
@@ -52,10 +55,16 @@ class Colorizer:
     ) -> None:
         self.card = card
         self._engine = OpenVinoEngine(model, precision, threads)
-        self._classes = card["output"] == LOGITS
-        if self._classes:
-            self._bins = np.asarray(card["bins"], np.float32)
-            self._weights = rebalancing(np.asarray(card["prior"], np.float32), card["mix"])
+        try:
+            self._size, self._output = int(card["size"]), str(card["output"])
+            self._classes = self._output == LOGITS
+            if self._classes:
+                self._heat = float(card["temperature"])
+                self._bins = np.asarray(card["bins"], np.float32)
+                self._weights = rebalancing(np.asarray(card["prior"], np.float32), card["mix"])
+        except (KeyError, TypeError, ValueError) as error:
+            fix = "get the folder again, or train it anew"
+            raise ArtefactError("a colorizer's whole card", f"a wrong or missing {error}", fix) from error
 
     def ab(
         self, picture: Pixels, *, how: How = "annealed", temperature: float | None = None
@@ -77,21 +86,20 @@ class Colorizer:
         """
         if temperature is not None and not 0 < temperature < np.inf:
             raise OptionError("a temperature above 0", f"{temperature:g}", "leave it out, or use 0.38")
-        size = int(self.card["size"])
-        seen = lightness(np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)))
+        square = Image.fromarray(picture).resize((self._size, self._size), Image.Resampling.BICUBIC)
+        seen = lightness(np.asarray(square))
         # Its mirror image is as good a photograph: two opinions are better than one.
         found: Plane = np.float32(0.5) * (self._look(seen) + self._look(seen[:, ::-1])[..., ::-1])
         if not self._classes:
             return np.moveaxis(found, 0, 2)
         if how == "expected":
             return mean_colour(found, self._bins)
-        heat = self.card["temperature"] if temperature is None else temperature
+        heat = self._heat if temperature is None else temperature
         return mean_colour(found, self._bins, temperature=heat, weights=self._weights)
 
     def _look(self, seen: Plane) -> Plane:
         """Return what the network tells of lightness [size, size]: float32 [bins or 2, h', w']."""
-        output = self.card["output"]
-        return self._engine.one(np.ascontiguousarray(seen[None]), (output,))[output]
+        return self._engine.one(np.ascontiguousarray(seen[None]), (self._output,))[self._output]
 
     def colorize(
         self,
