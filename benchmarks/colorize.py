@@ -5,9 +5,9 @@
 A U-Net that classifies colours and the classic encoder, fusion and decoder learn from the 2,000 training
 photographs of flickr8k, one after the other, each until its error on the 300 photographs of the official dev
 split no longer falls or the time is up; the 500 test photographs are looked at once, at the end. Folders of
-`headstart colorize-train` on the same photographs can be named instead. The error is the mean squared distance
-of a and b at the network's 56 × 56 places, as a share of that of the best constant colour of all test
-photographs.
+`headstart colorize-train` on the same photographs can be named instead. The error is the mean squared
+distance of a and b at the network's 56 × 56 places, as a share of that of the best constant colour of all
+test photographs.
 """
 
 from __future__ import annotations

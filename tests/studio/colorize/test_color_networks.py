@@ -56,7 +56,7 @@ def test_every_grid_changes_what_the_unet_tells() -> None:
 def test_the_classic_fuses_the_embedding_everywhere_and_stays_in_bounds() -> None:
     encoder = ClassicEncoder(Encoder(vgg_like(4, 6, 8), 32))
     light, embedding = encoder(torch.full((2, 1, 32, 32), 50.0))
-    assert (light.shape, embedding.shape) == ((2, 1, 32, 32), (2, 8))
+    assert (light.shape, embedding.shape) == ((2, 1, 16, 16), (2, 8))
     assert float(light.abs().max()) == 0
     network = Classic(8, width=4).eval()
     before, after = network((light, embedding)), network((light, embedding + 1))

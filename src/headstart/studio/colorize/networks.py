@@ -116,7 +116,6 @@ class UNet(nn.Module):
         self.whole = nn.Linear(deepest, wide[-1])
         self.coarse = nn.Conv2d(deepest, wide[-1], 1, bias=False)
         self.coarse_norm = nn.BatchNorm2d(wide[-1])
-        self.around = _mix(wide[-1])
         self.dropout = nn.Dropout2d(dropout)
         self.steps = nn.ModuleList(
             _Finer(wide[place + 1], grids[place], wide[place], lightness=place == 0)
@@ -133,7 +132,7 @@ class UNet(nn.Module):
         lightness, *grids = seen
         deepest = self.dropout(grids[-1])
         x = self.coarse(deepest) + self.whole(deepest.mean((2, 3)))[:, :, None, None]
-        x = self.around(nn.functional.relu(self.coarse_norm(x)))
+        x = nn.functional.relu(self.coarse_norm(x))
         for step, grid in zip(self.steps, reversed(grids[:-1]), strict=True):
             x = step(x, grid, lightness)
         return _resized(x, self.side)
@@ -155,7 +154,9 @@ class _Finer(nn.Module):
         self.known = nn.Conv2d(channels, width, 1, bias=False)
         self.seen = nn.Conv2d(grid[0] + lightness, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        self.mix = _mix(width)
+        self.mix = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
 
     def forward(self, x: Tensor, grid: Tensor, lightness: Tensor) -> Tensor:
         """Return float [n, width, side, side]."""
@@ -169,27 +170,27 @@ class Classic(nn.Module):
     """Encoder, fusion and decoder: the colours themselves, learned by least squares.
 
     The encoder learns from the lightness alone; at every place the backbone's embedding of the whole
-    photograph is fused with what it found. It has three eighths of the paper's width, and tells colours at a
-    quarter of the size, so that it learns within minutes on a CPU. Paper: Baldassarre, González Morín and
-    Rodés-Guirao, "Deep Koalarization", 2017.
+    photograph is fused with what it found. It is given half the size, has a quarter of the paper's width, and
+    tells colours at a quarter of the size, so that it learns within minutes on a CPU. Paper: Baldassarre,
+    González Morín and Rodés-Guirao, "Deep Koalarization", 2017.
 
     Args:
         embedding: Length of the backbone's embedding, int.
-        width: Channels of the first convolution, int; the paper has 64. Defaults to 24.
+        width: Channels of the first convolution, int; the paper has 64. Defaults to 16.
 
     Example:
-        >>> Classic(6, width=2)((torch.zeros(2, 1, 32, 32), torch.zeros(2, 6))).shape
+        >>> Classic(6, width=2)((torch.zeros(2, 1, 16, 16), torch.zeros(2, 6))).shape
         torch.Size([2, 2, 8, 8])
     """
 
-    def __init__(self, embedding: int, width: int = 24) -> None:
+    def __init__(self, embedding: int, width: int = 16) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             *_classic(1, width, stride=2),
             *_classic(width, 2 * width),
             *_classic(2 * width, 2 * width, stride=2),
             *_classic(2 * width, 4 * width),
-            *_classic(4 * width, 4 * width, stride=2),
+            *_classic(4 * width, 4 * width),
             *_classic(4 * width, 8 * width),
             *_classic(8 * width, 8 * width),
             *_classic(8 * width, 4 * width),
@@ -206,7 +207,7 @@ class Classic(nn.Module):
         )
 
     def forward(self, seen: tuple[Tensor, Tensor]) -> Tensor:
-        """Return ab, float [n, 2, h / 4, w / 4], of lightness [n, 1, h, w] from -1 to 1 and embeddings."""
+        """Return ab, float [n, 2, h / 2, w / 2], of lightness [n, 1, h, w] from -1 to 1 and embeddings."""
         lightness, embedding = seen
         local = self.encoder(lightness)
         whole = self.embedding(embedding)[:, :, None, None].expand(-1, -1, *local.shape[2:])
@@ -215,7 +216,7 @@ class Classic(nn.Module):
 
 
 class ClassicEncoder(nn.Module):
-    """What the classic network is given: the lightness and the backbone's embedding.
+    """What the classic network is given: the lightness, half as large, and the backbone's embedding.
 
     Args:
         encoder: What looks at the whole photograph.
@@ -226,8 +227,8 @@ class ClassicEncoder(nn.Module):
         self.encoder, self.size = encoder, encoder.size
 
     def forward(self, lightness: Tensor) -> tuple[Tensor, Tensor]:
-        """Return float [n, 1, size, size] from -1 to 1, and [n, d], of lightness [n, 1, size, size]."""
-        return lightness / 50 - 1, self.encoder(lightness)[-1].mean((2, 3))
+        """Return float [n, 1, size / 2, size / 2], -1 to 1, and [n, d], of lightness [n, 1, size, size]."""
+        return nn.functional.avg_pool2d(lightness, 2) / 50 - 1, self.encoder(lightness)[-1].mean((2, 3))
 
 
 class Whole(nn.Module):
@@ -245,11 +246,6 @@ class Whole(nn.Module):
     def forward(self, lightness: Tensor) -> Tensor:
         """Return logits or ab of lightness, float [n, 1, size, size], 0 to 100."""
         return cast(Tensor, self.network(self.encoder(lightness)))
-
-
-def _mix(width: int) -> nn.Sequential:
-    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
 
 
 def _classic(channels: int, out: int, stride: int = 1) -> tuple[nn.Module, ...]:
