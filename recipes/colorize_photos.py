@@ -103,14 +103,16 @@ def photographs(root: Path) -> tuple[Dataset, dict[str, tuple[list[Path], list[s
     splits.update(dict.fromkeys(sorted(pets.glob("train/*/*.jpg")), "train"))
     found = sorted(things.glob("*/*/*.*"))
     splits.update(dict.fromkeys(found[::2], "train"))
-    if "val" not in splits.values():
-        splits.update(dict.fromkeys(sorted(pets.glob("val/*/*.jpg")), "val"))
     unseen = {"dogs and cats": sorted(pets.glob("test/*/*.jpg")), "imagenette": found[1::2]}
+    if "val" in splits.values():
+        unseen["dogs and cats"] += sorted(pets.glob("val/*/*.jpg"))
+    else:
+        splits.update(dict.fromkeys(sorted(pets.glob("val/*/*.jpg")), "val"))
     if "test" not in splits.values():
         splits.update(dict.fromkeys([path for paths in unseen.values() for path in paths], "test"))
     data = hs.data.open(sorted(splits), modality="image") if splits else Dataset((), "image", root)
     labels = {name: (paths, [path.parent.name for path in paths]) for name, paths in unseen.items() if paths}
-    return data.with_splits([splits[path] for path in sorted(splits)]), labels
+    return data.with_splits([splits[Path(str(item.source))] for item in data]), labels
 
 
 def told(colorizer: Colorizer, files: Iterable[Path]) -> tuple[float, float]:
