@@ -174,7 +174,7 @@ def test_without_rules_words_come_again():
 )
 def test_a_beam_wide_enough_finds_the_best_of_all_captions(seed, power, no_repeat):
     decoder, grid, longest = attentive(seed, words=7), photographs(2, seed), 3
-    found = beam(decoder, grid, width=40, length_power=power, longest=longest, no_repeat=no_repeat, once=[4])
+    found = beam(decoder, grid, width=100, length_power=power, longest=longest, no_repeat=no_repeat, once=[4])
     for photograph, caption in zip(grid, found, strict=True):
         best = max(
             sum(told(decoder, photograph, words)[0]) / (len(words) + 1) ** power
@@ -233,12 +233,12 @@ def test_a_decoder_that_does_not_attend_shows_no_attention():
 
 
 def test_longer_captions_win_with_a_higher_power():
-    # One word of probability .5 and its end, or five words, each .85.
+    # One word of probability .5 and its end, or five words, each .85; all else is impossible.
     class Fork(Scripted):
         def step(self, state, words):
             return self.table[0, words], None, state
 
-    chain = torch.full((1, 10, 10), 1e-9)
+    chain = torch.zeros(1, 10, 10)
     chain[0, START, [4, 5]] = torch.tensor([0.5, 0.45])
     chain[0, 4, END] = 0.9
     for word in (5, 6, 7, 8):
