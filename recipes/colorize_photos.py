@@ -165,7 +165,10 @@ def page(
         picture = shrunk(decode(file), SIDE)
         lines.append(row(file.name, picture, networks["unet"].colorize(picture), had_colour=True))
     save_picture(out / "sheet.jpg", sheet(lines))
-    found = pages.Page("Grey photographs in colour", f"Learned from {learned:,} photographs.")
+    lead = " ".join(
+        f"The {name}'s error is {error} of the best constant colour's." for name, error, _ in rows
+    )
+    found = pages.Page("Grey photographs in colour", f"{lead} Learned from {learned:,} photographs.")
     found.section("Colours", pages.table(("network", "error", "colourfulness"), rows))
     found.section("A linear probe", pages.table(("photographs", "grey", "coloured", "original"), probes))
     found.section("Photographs never seen", pages.sheet((out / "sheet.jpg").read_bytes(), "Three columns."))
