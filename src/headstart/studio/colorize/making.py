@@ -102,9 +102,7 @@ def make_colorizer(
     _tell_left_out(found, say)
     encoder, network = build(backbone, wanted)
     encode = _seeing(encoder)
-    training = ColorTraining(
-        network, _seeing(encoder), _views(found.held_out, wanted.size), wanted, checkpoints
-    )
+    training = ColorTraining(network, encode, _views(found.held_out, wanted.size), wanted, checkpoints)
     if resume:
         training.resume()
     else:

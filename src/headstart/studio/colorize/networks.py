@@ -177,13 +177,14 @@ class Classic(nn.Module):
     Args:
         embedding: Length of the backbone's embedding, int.
         width: Channels of the first convolution, int; the paper has 64. Defaults to 16.
+        dropout: Share of the embedding that is left out in training, float. Defaults to 0.3.
 
     Example:
         >>> Classic(6, width=2)((torch.zeros(2, 1, 16, 16), torch.zeros(2, 6))).shape
         torch.Size([2, 2, 8, 8])
     """
 
-    def __init__(self, embedding: int, width: int = 16) -> None:
+    def __init__(self, embedding: int, width: int = 16, dropout: float = 0.3) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             *_classic(1, width, stride=2),
@@ -195,7 +196,7 @@ class Classic(nn.Module):
             *_classic(8 * width, 8 * width),
             *_classic(8 * width, 4 * width),
         )
-        self.embedding = nn.Linear(embedding, 4 * width)
+        self.embedding = nn.Sequential(nn.Dropout(dropout), nn.Linear(embedding, 4 * width))
         self.fusion = nn.Conv2d(8 * width, 4 * width, 1)
         self.decoder = nn.Sequential(
             *_classic(4 * width, 2 * width),

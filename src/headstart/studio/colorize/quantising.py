@@ -80,8 +80,8 @@ def rebalancing(prior: Floats, mix: float = 0.5) -> Floats:
         OptionError: A mix outside its range.
 
     Example:
-        >>> rebalancing(np.array([0.9, 0.1], np.float32)).round(2).tolist()
-        [0.9, 1.9]
+        >>> rebalancing(np.array([0.9, 0.1], np.float32)).round(2)
+        array([0.88, 2.06], dtype=float32)
     """
     if not 0 < mix <= 1:
         raise OptionError("a mix above 0, up to 1", f"{mix:g}", "use 0.5")
@@ -111,9 +111,10 @@ def mean_colour(
     Example:
         >>> logits = np.log(np.array([0.7, 0.3], np.float32)).reshape(2, 1, 1)
         >>> centres = np.array([[0, 0], [50, -50]], np.float32)
-        >>> mean_colour(logits, centres).round(1).tolist(), mean_colour(logits, centres, temperature=0.38
-        ...     ).round(1).tolist()
-        ([[[15.0, -15.0]]], [[[4.9, -4.9]]])
+        >>> mean_colour(logits, centres)[0, 0].round(1)
+        array([ 15., -15.], dtype=float32)
+        >>> mean_colour(logits, centres, temperature=0.38)[0, 0].round(1)
+        array([ 4.9, -4.9], dtype=float32)
     """
     if temperature <= 0:
         raise OptionError("a temperature above 0", f"{temperature:g}", f"use {TEMPERATURE}")
