@@ -23,14 +23,14 @@ from headstart.errors import ArtefactError, DecodeError, OptionError
 from headstart.files import digest_file
 from headstart.images.decode import Pixels
 from headstart.images.preprocess import prepare
-from headstart.studio.caption.decoders import Decoder, build, together
+from headstart.studio.caption.decoders import Decoder, Guided, build, together
 from headstart.studio.caption.decoding import Decoded, beam, greedy, sample
 from headstart.studio.caption.nouns import is_noun
 from headstart.studio.caption.seen import Eyes, as_grid, open_eyes
 from headstart.studio.caption.vocabulary import Vocabulary
 
 SCHEMA = 1
-CARD, VOCABULARY = "captioner.json", "vocabulary.json"
+CARD, VOCABULARY, AVERAGE = "captioner.json", "vocabulary.json", "average.safetensors"
 HOW = ("beam", "greedy", "sample")
 _AT_ONCE = 64
 _FIX = "name a folder that `headstart caption-train` wrote"
@@ -74,11 +74,15 @@ class Captioner:
         decoder: In evaluation mode.
         vocabulary: The words that it can say.
         eyes: What looks.
-        card: What is known about it; of this only "length_power" is used here.
+        card: What is known about it; of this "length_power" and "guidance" are used here.
+        average: What is seen of an average photograph, float32 [cells, channels]: see `Guided`.
     """
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, eyes: Eyes, card: dict[str, Any]) -> None:
+    def __init__(
+        self, decoder: Decoder, vocabulary: Vocabulary, eyes: Eyes, card: dict[str, Any], average: Tensor
+    ) -> None:
         self.decoder, self.vocabulary, self.eyes, self.card = decoder, vocabulary, eyes, card
+        self.average = average
 
     @classmethod
     def open(cls, folder: Path, *, offline: bool = False) -> Self:
@@ -103,7 +107,8 @@ class Captioner:
                 f"weights of {saw['name']} with the digest {saw['digest'][:12]}…", received, _AGAIN
             )
         members = [_member(folder / name, card, vocabulary, eyes) for name in card["members"]]
-        return cls(together(members).eval(), vocabulary, eyes, card)
+        average = tensor_files.read(folder / AVERAGE)["average"]
+        return cls(together(members).eval(), vocabulary, eyes, card, average)
 
     def caption(
         self,
@@ -136,10 +141,10 @@ class Captioner:
             if how == "beam":
                 return self.decode(grid, width=width)
             if how == "greedy":
-                return greedy(self.decoder, grid, once=self.once)
+                return greedy(self.guided(), grid, once=self.once)
             drawn = seed + 1000003 * group  # other words for each group
             return sample(
-                self.decoder, grid, top_p=top_p, temperature=temperature, seed=drawn, once=self.once
+                self.guided(), grid, top_p=top_p, temperature=temperature, seed=drawn, once=self.once
             )
 
         for number, group in enumerate(Pipeline(lambda: self._seen(sources)).batch(_AT_ONCE)):
@@ -148,16 +153,29 @@ class Captioner:
             for name, seen in group:
                 yield seen if isinstance(seen, Problem) else self._sentence(name, next(said))
 
-    def decode(self, grid: Tensor, *, width: int = 5, length_power: float | None = None) -> list[Decoded]:
+    def decode(
+        self,
+        grid: Tensor,
+        *,
+        width: int = 5,
+        length_power: float | None = None,
+        guidance: float | None = None,
+    ) -> list[Decoded]:
         """Search captions for what is seen.
 
         Args:
             grid: float [n, cells, channels].
             width: Of the beam, int. Defaults to 5.
             length_power: See `decoding.beam`. Defaults to None, what was chosen in the training.
+            guidance: Strength, see `Guided`. Defaults to None, what was chosen in the training.
         """
         power = self.card["length_power"] if length_power is None else length_power
-        return beam(self.decoder, grid, width=width, length_power=power, once=self.once)
+        return beam(self.guided(guidance), grid, width=width, length_power=power, once=self.once)
+
+    def guided(self, strength: float | None = None) -> Decoder:
+        """Return the decoder as it is asked, see `Guided`; by default as strictly as training chose."""
+        strength = self.card["guidance"] if strength is None else strength
+        return Guided(self.decoder, self.average, strength) if strength else self.decoder
 
     @cached_property
     def once(self) -> frozenset[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,15 @@ from headstart.files import atomic_folder, digest_file, digest_json, write_json
 from headstart.images.decode import decode_file
 from headstart.images.saving import save_picture
 from headstart.progress import Say, quiet
-from headstart.studio.caption.captioner import CARD, SCHEMA, VOCABULARY, Caption, Captioner, is_captioner
+from headstart.studio.caption.captioner import (
+    AVERAGE,
+    CARD,
+    SCHEMA,
+    VOCABULARY,
+    Caption,
+    Captioner,
+    is_captioner,
+)
 from headstart.studio.caption.data import Captioned, open_captions, with_splits
 from headstart.studio.caption.decoders import Decoder, together
 from headstart.studio.caption.scoring import Scores, score
@@ -35,15 +45,16 @@ from headstart.transfer.store import FeatureStore
 PREVIEW = "preview.jpg"
 BACKBONE = "efficientnet_lite2"
 SIZE = 224
-_POWERS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
-"""Length normalisations that are tried on the photographs that are held out."""
-_POWER = 0.7
-"""The length normalisation while it learns."""
+_POWERS, _GUIDANCES = (0.5, 0.7, 0.9, 1.1), (0.0, 0.15, 0.3, 0.4)
+"""Ways to search that are tried on the photographs that are held out."""
+_RATIO = (0.95, 1.05)
+"""How long captions may be, as a share of what people say."""
+_LEARNING = {"length_power": 0.7, "guidance": 0.3}
+"""How it is searched while it learns."""
+_PIECE = 250
 _MORE = 5
 """Views of each photograph beyond the plain one: a few thousand photographs are soon known by heart."""
 _LISTED = 10
-_RATIO = (0.95, 1.05)
-"""How long captions may be, as a share of what people say."""
 
 
 def make_captioner(
@@ -125,11 +136,11 @@ def make_captioner(
             _train(training, lesson, run, title, say)
             trained.append(training)
         decoders = [each.finished() for each in trained]
-        power, scores = _chosen(lesson, Captioner(together(decoders), lesson.vocabulary, eyes, {}))
+        chosen, scores = _chosen(lesson, lesson.captioner(together(decoders)))
     card = {
         "kind": kind,
         "settings": wanted.settings,
-        "length_power": power,
+        **chosen,
         "backbone": {
             "name": eyes.card.name,
             "digest": eyes.card.digest,
@@ -149,7 +160,7 @@ def make_captioner(
         ],
         "held_out": scores.to_json(),
     }
-    return save_captioner(decoders, lesson.vocabulary, output, card)
+    return save_captioner(decoders, lesson.vocabulary, lesson.average, output, card)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,19 +229,36 @@ class Lesson:
         batches = Batches(captions, options.batch, options.seed)
         return CaptionTraining(self.vocabulary, self.seen, batches, options, checkpoints, vectors)
 
-    def say(self, captioner: Captioner, *, width: int = 3, power: float) -> list[list[str]]:
-        """Return the words of what a captioner says of the photographs that are held out."""
-        said = captioner.decode(self.grid, width=width, length_power=power)
-        return [[self.vocabulary.words[number] for number in each.words] for each in said]
+    @cached_property
+    def average(self) -> Tensor:
+        """What is seen of an average photograph, float32 [cells, channels]."""
+        pieces = np.array_split(np.arange(len(self.train)), math.ceil(len(self.train) / _PIECE))
+        return torch.stack([self.seen.batch(piece).sum(0) for piece in pieces]).sum(0) / len(self.train)
+
+    def captioner(self, decoder: Decoder) -> Captioner:
+        """Return what says it while it learns."""
+        return Captioner(decoder, self.vocabulary, self.eyes, dict(_LEARNING), self.average)
+
+    def score(self, captioner: Captioner, *, width: int = 3, **how: float) -> Scores:
+        """Score what a captioner says of the photographs that are held out.
+
+        Args:
+            captioner: What speaks.
+            width: Of the beam, int. Defaults to 3.
+            **how: length_power and guidance, see `Captioner.decode`.
+        """
+        said = captioner.decode(self.grid, width=width, **how)
+        words = [[self.vocabulary.words[number] for number in each.words] for each in said]
+        return score(words, self.held_out.tokens)
 
 
 def _train(training: CaptionTraining, lesson: Lesson, run: Path, title: str, say: Say) -> None:
-    captioner = Captioner(training.decoder, lesson.vocabulary, lesson.eyes, {"length_power": _POWER})
+    captioner = lesson.captioner(training.decoder)
     first = lesson.held_out.photographs.items[0].source
     found: list[Scores] = []
 
     def judge(_decoder: Decoder) -> float:
-        found.append(score(lesson.say(captioner, power=_POWER), lesson.held_out.tokens))
+        found.append(lesson.score(captioner))
         return _mean(found[-1])
 
     def see(epoch: Epoch) -> None:
@@ -238,7 +266,7 @@ def _train(training: CaptionTraining, lesson: Lesson, run: Path, title: str, say
         if isinstance(first, Path) and isinstance(caption, Caption):
             save_picture(run / PREVIEW, strip(decode_file(first), caption))
         figures = " / ".join(f"{value:.3f}" for value in found[-1].bleu)
-        said = f"; {caption.name}: “{caption.text}”" if isinstance(caption, Caption) else ""
+        said = f"; {Path(caption.name).name}: “{caption.text}”" if isinstance(caption, Caption) else ""
         best = ", the best so far" * epoch.best
         say(
             f"{title}epoch {epoch.number} of {training.options.epochs}: loss {epoch.loss:.3f}, "
@@ -253,27 +281,29 @@ def _mean(scores: Scores) -> float:
     return sum(scores.bleu) / len(scores.bleu)
 
 
-def _chosen(lesson: Lesson, captioner: Captioner) -> tuple[float, Scores]:
-    """Return the best length normalisation among those with captions of usual length, and its scores."""
-    found = {
-        power: score(lesson.say(captioner, width=5, power=power), lesson.held_out.tokens) for power in _POWERS
-    }
-    usual = {power: each for power, each in found.items() if _RATIO[0] <= each.length_ratio <= _RATIO[1]}
+def _chosen(lesson: Lesson, captioner: Captioner) -> tuple[dict[str, float], Scores]:
+    """Return the best way to search among those with captions of usual length, and its scores."""
+    found: list[tuple[dict[str, float], Scores]] = []
+    for guidance, power in product(_GUIDANCES, _POWERS):
+        how = {"length_power": power, "guidance": guidance}
+        found.append((how, lesson.score(captioner, width=5, **how)))
+    usual = [each for each in found if _RATIO[0] <= each[1].length_ratio <= _RATIO[1]]
     if usual:
-        return max(usual.items(), key=lambda each: _mean(each[1]))
-    return min(found.items(), key=lambda each: abs(each[1].length_ratio - 1))
+        return max(usual, key=lambda each: _mean(each[1]))
+    return min(found, key=lambda each: abs(each[1].length_ratio - 1))
 
 
 def save_captioner(
-    members: list[Decoder], vocabulary: Vocabulary, folder: Path, card: dict[str, Any]
+    members: list[Decoder], vocabulary: Vocabulary, average: Tensor, folder: Path, card: dict[str, Any]
 ) -> dict[str, Any]:
     """Write trained decoders as a folder that `Captioner.open` opens, whole or not at all.
 
     Args:
         members: The decoders.
         vocabulary: What they can say.
+        average: What is seen of an average photograph, float32 [cells, channels].
         folder: Where.
-        card: What is known about them, JSON-able: kind, settings, length_power and backbone, and more.
+        card: What is known about them, JSON-able: kind, settings, length_power, guidance, backbone and more.
 
     Returns:
         The card with schema, versions and the digests of the files.
@@ -288,13 +318,14 @@ def save_captioner(
         write_json(draft / VOCABULARY, vocabulary.to_json())
         for name, member in zip(names, members, strict=True):
             tensor_files.write(draft / name, member.state_dict(), {"kind": card["kind"]})
+        tensor_files.write(draft / AVERAGE, {"average": average}, {})
         card = {
             "schema": SCHEMA,
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             **card,
             "members": names,
             "versions": {"headstart": __version__, "torch": torch.__version__},
-            "files": {name: digest_file(draft / name) for name in (VOCABULARY, *names)},
+            "files": {name: digest_file(draft / name) for name in (VOCABULARY, AVERAGE, *names)},
         }
         write_json(draft / CARD, card)
     return card
