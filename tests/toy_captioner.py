@@ -34,9 +34,11 @@ def toy_captioner(folder: Path, kind: str = "attention", members: int = 1) -> Pa
         "kind": kind,
         "settings": settings,
         "length_power": 0.7,
+        "guidance": 0.3,
         "backbone": {"name": eyes.card.name, "digest": eyes.card.digest, "size": 224},
     }
-    save_captioner(decoders, vocabulary, folder, card)
+    channels, rows, columns = eyes.shape
+    save_captioner(decoders, vocabulary, torch.zeros(rows * columns, channels), folder, card)
     return folder
 
 
