@@ -98,7 +98,7 @@ def test_inputs_that_cannot_be(model: Path, photo: Path, tmp_path: Path, headsta
         ((model, tmp_path / "absent.png", "-o", tmp_path / "out.png"), "absent.png"),
         ((model, photo, "-o", tmp_path / "out.doc"), "ending"),
         ((model, tmp_path / "absent.mp4", "-o", tmp_path / "out.mp4"), "absent.mp4"),
-        ((model, photo, "-o", photo), "another name"),
+        ((model, photo, "-o", photo), "names of their own"),
     ):
         ran = headstart("colorize", *arguments)
         assert ran.code == 2, ran.err

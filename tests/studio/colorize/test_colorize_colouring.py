@@ -203,10 +203,14 @@ def test_a_folder(colorizer: Colorizer, tmp_path: Path) -> None:
 def test_nothing_is_written_over(colorizer: Colorizer, tmp_path: Path) -> None:
     Image.fromarray(noise(20, 30)).save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
-    with pytest.raises(OptionError, match="another name"):
+    with pytest.raises(OptionError, match="names of their own"):
         colorize_files(tmp_path / "a.png", colorizer, tmp_path / "a.png")
-    with pytest.raises(OptionError, match="another"):
+    with pytest.raises(OptionError, match="names of their own"):
         colorize_files(tmp_path, colorizer, tmp_path)
+    for output, beside in (("b.png", "b.png"), ("b.png", "a.png")):
+        with pytest.raises(OptionError, match="names of their own"):
+            colorize_files(tmp_path / "a.png", colorizer, tmp_path / output, beside=tmp_path / beside)
+    assert not (tmp_path / "b.png").exists()
     assert (tmp_path / "a.png").read_bytes() == before
 
 

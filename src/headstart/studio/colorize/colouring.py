@@ -148,8 +148,12 @@ def _check(
         check_video_name(output)
     elif not source.is_dir():
         check_picture_name(output)
-    if output.exists() and source.exists() and output.samefile(source):
-        raise OptionError("another name for what is made", "that of the source", "it would be lost")
+    places = [place.resolve() for place in (source, output, beside) if place is not None]
+    if len(set(places)) < len(places):
+        received = "one name twice"
+        raise OptionError(
+            "names of their own for the source, what is made and the sheet", received, "name another"
+        )
 
 
 def _folder(source: Path, output: Path, colouring: Colouring) -> dict[str, str]:
