@@ -166,16 +166,16 @@ class MergeDecoder(Decoder):
     Args:
         vocabulary: Words, int.
         channels: Of the grid, int; its mean is what is seen.
-        width: Of both, int. Defaults to 256.
+        width: Of both, int. Defaults to 384.
         embedding: Numbers in a word's vector, int. Defaults to 256.
-        drop: Share of numbers that are left out in training, float. Defaults to 0.5.
+        drop: Share of numbers that are left out in training, float. Defaults to 0.3.
 
     References:
         Tanti, Gatt and Camilleri, "Where to put the image in an image caption generator", 2018.
     """
 
     def __init__(
-        self, vocabulary: int, channels: int, *, width: int = 256, embedding: int = 256, drop: float = 0.5
+        self, vocabulary: int, channels: int, *, width: int = 384, embedding: int = 256, drop: float = 0.3
     ) -> None:
         super().__init__()
         self.drop = drop
