@@ -48,8 +48,7 @@ def run(
 ) -> int:
     """Give grey photographs colours; how light they are does not change.
 
-    Of a photograph that has colours only the lightness is used. Exit code 1 if pictures of the folder could
-    not be read.
+    Of a photograph with colours only the lightness is used. Exit code 1: some pictures could not be read.
     """
     from headstart.studio.colorize.colorizer import open_colorizer
     from headstart.studio.colorize.colouring import colorize_files
