@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headstart.studio.caption.captioner import Caption
-from headstart.studio.caption.strip import lit, strip
+from headstart.studio.caption.strip import lights, lit, strip
 
 
 def caption(words: list[str], attention: np.ndarray | None = None) -> Caption:
@@ -24,16 +24,30 @@ def looking(words: int, cell: tuple[int, int]) -> np.ndarray:
 
 def test_what_is_looked_at_is_light():
     grey = np.full((70, 140, 3), 200, np.uint8)
-    seen = lit(grey, looking(1, (0, 6))[0])
+    seen = lit(grey, lights(looking(1, (0, 6)))[0])
     assert seen.shape == grey.shape
     assert seen[2, 137].min() > 190
-    assert seen[35:, :70].max() < 70  # 0.3 of 200, and the filter's edges
+    assert seen[35:, :70].max() < 50  # 0.2 of 200, and the filter's edges
 
 
-def test_looking_nowhere_and_everywhere():
-    grey = np.full((14, 14, 3), 100, np.uint8)
-    assert lit(grey, np.zeros((7, 7), np.float32)).max() == 30
-    assert lit(grey, np.full((7, 7), 1 / 49, np.float32)).min() == 100
+def test_looking_nowhere_in_particular_is_half_light():
+    even = np.full((1, 7, 7), 1 / 49, np.float32)
+    assert np.allclose(lights(even), 0.5)
+    assert np.allclose(lights(np.zeros((2, 7, 7), np.float32)), 0.5)
+    both = lights(np.concatenate([even, looking(1, (3, 3))]))
+    assert np.allclose(both[0], 0.5)
+    assert both[1, 3, 3] == 1
+    assert both[1, 0, 0] == 0
+
+
+def test_slight_preferences_are_seen_and_noise_is_not_blown_up():
+    attention = np.full((1, 7, 7), 1.0, np.float32)
+    attention[0, 2, 2] = 1.3
+    light = lights(attention)[0]
+    assert light[2, 2] == 1
+    assert 0.4 < light[0, 0] < 0.5
+    attention[0, 2, 2] = 1.01
+    assert 0.5 < lights(attention)[0, 2, 2] < 0.56
 
 
 def test_a_strip_shows_every_word_with_its_place():
@@ -83,7 +97,7 @@ def test_every_photograph_and_caption_can_be_drawn(height, width, words, attends
 def test_the_words_are_really_written(attends):
     photo = np.full((60, 200, 3), 255, np.uint8)
     drawings = [
-        strip(photo, caption([word], np.full((1, 7, 7), 1, np.float32) if attends else None))
+        strip(photo, caption([word], np.ones((1, 7, 7), np.float32) if attends else None))
         for word in ("dog", "cat")
     ]
     assert drawings[0].shape == drawings[1].shape

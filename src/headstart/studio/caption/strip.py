@@ -22,8 +22,10 @@ _WHOLE, _CELL = 480, 200
 _COLUMNS = 5
 _GAP, _TITLE, _WORD, _NUMBER = 10, 22, 18, 13
 _LABEL = _WORD + _NUMBER + 2 * _GAP
-_DARKEST = 0.3
-"""What is left of the light where the captioner did not look at all."""
+_DARKEST = 0.2
+"""What is left of the light where it is darkest."""
+_SLIGHT = 0.1
+"""A preference so slight, as a logarithm, is not shown larger than it is."""
 
 Said = Sequence[tuple[str, float]]
 
@@ -32,8 +34,8 @@ def strip(picture: Pixels, caption: Caption) -> Pixels:
     """Draw a caption with what it comes from.
 
     The sentence stands above. Each of its words stands below the photograph, which is light where the
-    captioner looked when it said it, and dark elsewhere; below the word is its probability. Of a captioner
-    that does not attend, the photograph is shown once, with all words below.
+    captioner looked more than elsewhere when it said it (see `lights`); below the word is its probability. Of
+    a captioner that does not attend, the photograph is shown once, with all words below.
 
     Args:
         picture: The photograph, uint8 [h, w, 3].
@@ -51,30 +53,51 @@ def word_by_word(picture: Pixels, caption: Caption) -> Image.Image:
     if caption.attention is None:
         return _once(shrunk(picture, _WHOLE), said)
     small = shrunk(picture, _CELL)
-    return _beside([small, *(lit(small, look) for look in caption.attention)], [None, *said])
+    return _beside([small, *(lit(small, light) for light in lights(caption.attention))], [None, *said])
 
 
-def lit(picture: Pixels, attention: NDArray[np.float32]) -> Pixels:
-    """Return a photograph that is light where a captioner looked and dark elsewhere.
+def lights(attention: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how light each place shall be for each word.
+
+    What a captioner looked at as much as at the mean place is half light; the place that it preferred most in
+    the whole caption is light, and what it avoided as much is dark. So words for which it looked nowhere in
+    particular are told from others, and small preferences can be seen, too.
+
+    Args:
+        attention: For each word how much it looked at each place, float32 [words, rows, columns], 0 or more.
+
+    Returns:
+        float32 [words, rows, columns], 0 to 1.
+
+    Example:
+        >>> lights(np.array([[[1, 1]], [[0.5, 2]]], np.float32)).tolist()
+        [[[0.5, 0.5]], [[0.0, 1.0]]]
+    """
+    tiny = np.float32(1e-9)
+    mean = attention.mean((1, 2), keepdims=True)
+    preferred = np.log((attention + tiny) / (mean + tiny))
+    most = max(float(preferred.max(initial=0)), _SLIGHT)
+    return np.asarray(np.clip(0.5 + 0.5 * preferred / most, 0, 1), np.float32)
+
+
+def lit(picture: Pixels, light: NDArray[np.float32]) -> Pixels:
+    """Return a photograph that is light in some places and dark elsewhere.
 
     Args:
         picture: uint8 [h, w, 3].
-        attention: How much it looked at each place of the whole photograph, float32 [rows, columns], 0 or
-            more.
+        light: Of each place of the whole photograph, float32 [rows, columns], 0 to 1.
 
     Returns:
         uint8 [h, w, 3].
 
     Example:
         >>> lit(np.full((2, 2, 3), 200, np.uint8), np.array([[0, 1]], np.float32))[0, :, 0]
-        array([ 60, 200], dtype=uint8)
+        array([ 40, 200], dtype=uint8)
     """
     height, width = picture.shape[:2]
-    most = float(attention.max())
-    share = Image.fromarray(attention / most if most > 0 else attention)
-    light = np.clip(np.asarray(share.resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
-    lit_up: NDArray[np.float64] = picture * (_DARKEST + (1 - _DARKEST) * light[..., None])
-    return lit_up.round().astype(np.uint8)
+    smooth = Image.fromarray(light).resize((width, height), Image.Resampling.BICUBIC)
+    share = _DARKEST + (1 - _DARKEST) * np.clip(np.asarray(smooth), 0, 1)[..., None]
+    return np.asarray((picture * share).round(), np.uint8)
 
 
 def _beside(pictures: Sequence[Pixels], labels: Sequence[tuple[str, float] | None]) -> Image.Image:
