@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from headstart.studio.caption.decoders import AttentionDecoder, Decoder, Ensemble, MergeDecoder, together
+from headstart.studio.caption.decoders import (
+    AttentionDecoder,
+    Decoder,
+    Ensemble,
+    Guided,
+    MergeDecoder,
+    build,
+    together,
+)
 from headstart.studio.caption.vocabulary import PAD, START
 
 WORDS, CHANNELS, CELLS = 12, 6, 4
@@ -124,3 +132,36 @@ def test_gradients_reach_every_weight(kind: str, grid: Tensor, words: Tensor) ->
     (said.sum() + (0 if looked is None else (looked**2).sum())).backward()
     without = [name for name, each in one.named_parameters() if each.grad is None or not each.grad.any()]
     assert not without
+
+
+@pytest.mark.parametrize("kind", ["attention", "merge"])
+def test_guidance_takes_back_what_is_probable_anyhow(kind: str, grid: Tensor) -> None:
+    one, average = decoder(kind), grid.mean(0)
+    start, then = torch.tensor([START, START]), torch.tensor([4, 5])
+    guided = Guided(one, average, 0.5)
+    said, looked, state = guided.step(guided.begin(grid), start)
+    alone, wanted, after = one.step(one.begin(grid), start)
+    anyhow, _, blank = one.step(one.begin(average[None]), start[:1])
+    torch.testing.assert_close(said, torch.log_softmax(alone - 0.5 * anyhow, 1))
+    torch.testing.assert_close(said.exp().sum(1), torch.ones(2))
+    assert (looked is None) == (wanted is None)
+    second, _, _ = guided.step(state, then)
+    alone, _, _ = one.step(after, then)
+    blank = tuple(part.expand(2, *part.shape[1:]) for part in blank)
+    anyhow, _, _ = one.step(blank, then)
+    torch.testing.assert_close(second, torch.log_softmax(alone - 0.5 * anyhow, 1))
+
+
+def test_of_an_average_photograph_guidance_leaves_least() -> None:
+    """Fully guided, nothing is said of a photograph that is the average: all words are alike."""
+    one, average = decoder("merge"), torch.rand(CELLS, CHANNELS, generator=torch.Generator().manual_seed(3))
+    guided = Guided(one, average, 1.0)
+    said, _, _ = guided.step(guided.begin(average[None]), torch.tensor([START]))
+    torch.testing.assert_close(said, torch.full_like(said, -math.log(WORDS)))
+
+
+@pytest.mark.parametrize("kind", ["attention", "merge"])
+def test_settings_build_it_again(kind: str) -> None:
+    one = decoder(kind)
+    again = build(kind, WORDS, CHANNELS, one.settings)
+    again.load_state_dict(one.state_dict())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from headstart.data.items import Problem
 from headstart.errors import ArtefactError, DataError, OptionError
 from headstart.images.decode import decode
+from headstart.studio.caption import making
 from headstart.studio.caption.captioner import Caption, Captioner, read_card
 from headstart.studio.caption.data import open_captions
 from headstart.studio.caption.making import make_captioner
+from headstart.text.vectors import WordVectors
 
 SAID = {
     "across": ("stripes that go across", "lines lying down"),
@@ -39,6 +42,16 @@ def captioned(pictures: Path, folder: Path) -> Path:
         lines += [f"{name}#{n}\t{said} ." for n, said in enumerate(SAID[path.parent.name])]
     (folder / "captions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_vectors() -> Iterator[None]:
+    """Vectors of a few words in the place of 400,000, which take seconds to read."""
+    words = ("stripes", "lines", "board", "that", "go")
+    few = WordVectors(words, np.random.default_rng(0).normal(size=(5, 50)).astype(np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "glove_6b_50d", lambda **_: few)
+        yield
 
 
 @pytest.fixture(scope="module")

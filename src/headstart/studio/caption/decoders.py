@@ -21,6 +21,8 @@ class Decoder(nn.Module):
 
     words: nn.Embedding
     """Vectors of the words: they are read by them, and written by them."""
+    settings: dict[str, Any]
+    """What it was built with, beside the sizes of vocabulary and grid."""
 
     def begin(self, grid: Tensor) -> State:
         """Return what it knows before the first word.
@@ -94,10 +96,10 @@ class AttentionDecoder(Decoder):
         seen: int = 512,
         keys: int = 256,
         drop: float = 0.5,
-        blind: float = 0.0,
     ) -> None:
         super().__init__()
-        self.drop, self.blind = drop, blind
+        self.settings = {"width": width, "embedding": embedding, "seen": seen, "keys": keys, "drop": drop}
+        self.drop = drop
         self.place = nn.Sequential(nn.Linear(channels, seen), nn.LayerNorm(seen), nn.ReLU())
         self.words = nn.Embedding(vocabulary, embedding, padding_idx=PAD)
         self.hidden, self.cell = nn.Linear(seen, width), nn.Linear(seen, width)
@@ -110,8 +112,7 @@ class AttentionDecoder(Decoder):
 
     def begin(self, grid: Tensor) -> State:
         """Return (hidden, cell, places, their keys)."""
-        some = dropout(torch.ones_like(grid[:, :1]), self.blind, self.training)
-        places = dropout(self.place(grid * some), self.drop / 2, self.training)
+        places = dropout(self.place(grid), self.drop / 2, self.training)
         mean = places.mean(1)
         return torch.tanh(self.hidden(mean)), torch.tanh(self.cell(mean)), places, self.key(places)
 
@@ -178,6 +179,7 @@ class MergeDecoder(Decoder):
         self, vocabulary: int, channels: int, *, width: int = 384, embedding: int = 256, drop: float = 0.3
     ) -> None:
         super().__init__()
+        self.settings = {"width": width, "embedding": embedding, "drop": drop}
         self.drop = drop
         self.photograph = nn.Linear(channels, width)
         self.words = nn.Embedding(vocabulary, embedding, padding_idx=PAD)

@@ -6,7 +6,6 @@ import math
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,8 @@ from headstart.transfer.store import FeatureStore
 PREVIEW = "preview.jpg"
 BACKBONE = "efficientnet_lite2"
 SIZE = 224
-_POWERS, _GUIDANCES = (0.5, 0.7, 0.9, 1.1), (0.0, 0.15, 0.3, 0.4)
-"""Ways to search that are tried on the photographs that are held out."""
+_SEARCHES = ((0.0, 0.7), (0.0, 0.9), (0.15, 0.7), (0.15, 0.9), (0.3, 0.7), (0.3, 0.9), (0.4, 0.9), (0.4, 1.1))
+"""Guidances and length normalisations that are tried on the photographs that are held out."""
 _RATIO = (0.95, 1.05)
 """How long captions may be, as a share of what people say."""
 _LEARNING = {"length_power": 0.7, "guidance": 0.3}
@@ -139,7 +138,7 @@ def make_captioner(
         chosen, scores = _chosen(lesson, lesson.captioner(together(decoders)))
     card = {
         "kind": kind,
-        "settings": wanted.settings,
+        "settings": decoders[0].settings,
         **chosen,
         "backbone": {
             "name": eyes.card.name,
@@ -284,7 +283,7 @@ def _mean(scores: Scores) -> float:
 def _chosen(lesson: Lesson, captioner: Captioner) -> tuple[dict[str, float], Scores]:
     """Return the best way to search among those with captions of usual length, and its scores."""
     found: list[tuple[dict[str, float], Scores]] = []
-    for guidance, power in product(_GUIDANCES, _POWERS):
+    for guidance, power in _SEARCHES:
         how = {"length_power": power, "guidance": guidance}
         found.append((how, lesson.score(captioner, width=5, **how)))
     usual = [each for each in found if _RATIO[0] <= each[1].length_ratio <= _RATIO[1]]
