@@ -25,7 +25,7 @@ from headstart.images.decode import Pixels
 from headstart.images.preprocess import prepare
 from headstart.studio.caption.decoders import Decoder, Guided, build, together
 from headstart.studio.caption.decoding import Decoded, beam, greedy, sample
-from headstart.studio.caption.nouns import is_noun
+from headstart.studio.caption.nouns import is_function_word
 from headstart.studio.caption.seen import Eyes, as_grid, open_eyes
 from headstart.studio.caption.vocabulary import Vocabulary
 
@@ -179,8 +179,9 @@ class Captioner:
 
     @cached_property
     def once(self) -> frozenset[int]:
-        """Words that come only once in a caption: those that name something."""
-        return frozenset(number for number, word in enumerate(self.vocabulary.words) if is_noun(word))
+        """Words that come only once in a caption, those that tell something: no "red and red ball"."""
+        words = self.vocabulary.words
+        return frozenset(number for number, word in enumerate(words) if not is_function_word(word))
 
     def _sentence(self, name: str, said: Decoded) -> Caption:
         _, rows, columns = self.eyes.shape

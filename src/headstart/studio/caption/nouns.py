@@ -49,8 +49,19 @@ crossing lightning awning icing opening parking landing swing duckling covering 
 _NAMED_ED_LY = """
 bed shed sled seed weed speed steed reed moped bobsled family belly bully lily jelly trolley fly butterfly
 """
+_FUNCTION_WORDS = frozenset(_FUNCTION.split())
 _NOT_NOUNS = frozenset(" ".join((_FUNCTION, _DESCRIBING, _ACTING)).split())
 _NOUNS = frozenset(f"{_NAMED_ING} {_NAMED_ED_LY}".split())
+
+
+def is_function_word(word: str) -> bool:
+    """Tell whether a word of an English sentence holds it together and tells nothing itself.
+
+    Example:
+        >>> [word for word in "a small dog and the ball".split() if is_function_word(word)]
+        ['a', 'and', 'the']
+    """
+    return word in _FUNCTION_WORDS
 
 
 def is_noun(word: str) -> bool:
