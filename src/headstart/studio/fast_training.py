@@ -23,7 +23,8 @@ from headstart.networks.style_network import STRIDE, Exported, StyleNetwork
 from headstart.studio.goal import content_loss, gram, gram_loss, style_loss, total_variation
 from headstart.studio.layers import Layers
 from headstart.training.averaging import Average
-from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
+from headstart.training.checkpoints import Checkpoints
+from headstart.training.learner import check_options, learner_state, load_learner
 from headstart.training.reproducible import reproducible
 
 _CPU = torch.device("cpu")
@@ -264,27 +265,13 @@ class StyleTraining:
             OptionError: There is none, or it is of another style, of other photographs or options.
         """
         tensors, notes, _ = self._checkpoints.load()
-        if notes["options"] != self.does():
-            differ = [name for name, value in self.does().items() if notes["options"].get(name) != value]
-            fix = "give the options of that run, or start without --resume"
-            raise OptionError("the options of the run to resume", f"another {', '.join(differ)}", fix)
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "adam": {}, "average": {}}
-        for key, tensor in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = tensor
-        self.network.load_state_dict(parts["network"])
-        load_optimiser(self._optimiser, parts["adam"])
-        self._average.load_state(parts["average"])
+        check_options(notes["options"], self.does())
+        load_learner(tensors, self.network, self._optimiser, self._average)
         self.step, self.seconds = notes["step"], notes["seconds"]
         self.loss = float("nan") if notes["loss"] is None else notes["loss"]
 
     def _save(self, stopped: str | None) -> None:
-        parts = {
-            "network": self.network.state_dict(),
-            "adam": optimiser_state(self._optimiser),
-            "average": self._average.state(),
-        }
-        tensors = {f"{part}/{name}": value for part, each in parts.items() for name, value in each.items()}
+        tensors = learner_state(self.network, self._optimiser, self._average)
         loss = None if math.isnan(self.loss) else self.loss
         notes = {"options": self.does(), "step": self.step, "seconds": self.seconds, "loss": loss}
         notes["stopped"] = stopped

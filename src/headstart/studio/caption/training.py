@@ -19,7 +19,8 @@ from headstart.studio.caption.decoders import KINDS, Decoder, build
 from headstart.studio.caption.seen import Seen
 from headstart.studio.caption.vocabulary import PAD, Vocabulary
 from headstart.training.averaging import Average
-from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
+from headstart.training.checkpoints import Checkpoints
+from headstart.training.learner import check_options, learner_state, load_learner
 from headstart.training.reproducible import reproducible, seed_torch
 
 _CPU = torch.device("cpu")
@@ -209,29 +210,14 @@ class CaptionTraining:
             OptionError: There is none, or it is of other captions, photographs or options.
         """
         tensors, notes, best = self._checkpoints.load()
-        if notes["options"] != asdict(self.options):
-            mine = asdict(self.options)
-            differ = ", ".join(name for name in mine if notes["options"].get(name) != mine[name])
-            fix = "give the options of that run, or start without --resume"
-            raise OptionError("the options of the run to resume", f"another {differ}", fix)
-        parts: dict[str, dict[str, Tensor]] = {"decoder": {}, "adam": {}, "average": {}}
-        for key, tensor in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = tensor
-        self.decoder.load_state_dict(parts["decoder"])
-        load_optimiser(self._optimiser, parts["adam"])
-        self._average.load_state(parts["average"])
+        check_options(notes["options"], asdict(self.options))
+        load_learner(tensors, self.decoder, self._optimiser, self._average)
         self._best = best
         self.epoch, self.best = notes["epoch"], notes["best"]
         self.history = [(loss, score) for loss, score in notes["history"]]
 
     def _save(self) -> None:
-        parts = {
-            "decoder": self.decoder.state_dict(),
-            "adam": optimiser_state(self._optimiser),
-            "average": self._average.state(),
-        }
-        tensors = {f"{part}/{name}": value for part, each in parts.items() for name, value in each.items()}
+        tensors = learner_state(self.decoder, self._optimiser, self._average)
         notes = {"options": asdict(self.options), "epoch": self.epoch, "best": self.best}
         notes["history"] = [list(each) for each in self.history]
         notes["stopped"] = "epochs" if self.epoch >= self.options.epochs else None

@@ -21,7 +21,8 @@ from headstart.studio.colorize.photographs import Floats, Views
 from headstart.studio.colorize.quantising import bins, encode
 from headstart.studio.colorize.seen import Batch, See, Stream
 from headstart.training.averaging import Average
-from headstart.training.checkpoints import Checkpoints, load_optimiser, optimiser_state
+from headstart.training.checkpoints import Checkpoints
+from headstart.training.learner import check_options, learner_state, load_learner
 from headstart.training.reproducible import reproducible, seed_torch
 
 _CPU = torch.device("cpu")
@@ -215,17 +216,8 @@ class ColorTraining:
             OptionError: There is none, or it is of other photographs or options.
         """
         tensors, notes, best = self._checkpoints.load()
-        if notes["options"] != self.does():
-            differ = [name for name, value in self.does().items() if notes["options"].get(name) != value]
-            fix = "give the options of that run, or start without --resume"
-            raise OptionError("the options of the run to resume", f"another {', '.join(differ)}", fix)
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "adam": {}, "average": {}}
-        for key, tensor in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = tensor
-        self.network.load_state_dict(parts["network"])
-        load_optimiser(self._optimiser, parts["adam"])
-        self._average.load_state(parts["average"])
+        check_options(notes["options"], self.does())
+        load_learner(tensors, self.network, self._optimiser, self._average)
         self._progress, self._best = _Progress(**notes["progress"]), best
 
     def does(self) -> dict[str, Any]:
@@ -308,12 +300,7 @@ class ColorTraining:
         return now.epoch >= self.options.epochs or now.epoch - now.best >= self.options.patience
 
     def _save(self, stopped: str | None) -> None:
-        parts = {
-            "network": self.network.state_dict(),
-            "adam": optimiser_state(self._optimiser),
-            "average": self._average.state(),
-        }
-        tensors = {f"{part}/{name}": value for part, each in parts.items() for name, value in each.items()}
+        tensors = learner_state(self.network, self._optimiser, self._average)
         notes = {"options": self.does(), "progress": asdict(self._progress), "stopped": stopped}
         best = f"best-{self._progress.best}" if self._best else None
         self._checkpoints.save(tensors, notes, best, lambda: self._best)
