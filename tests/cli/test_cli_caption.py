@@ -149,3 +149,22 @@ def test_a_damaged_captioner(photos: Path, tmp_path: Path, headstart: Headstart)
     ran = headstart("caption", model, photos)
     assert ran.code == 2
     assert "vocabulary.json" in ran.err
+
+
+def test_a_photograph_is_not_written_over(
+    model: Path, photos: Path, tmp_path: Path, headstart: Headstart
+) -> None:
+    photo = tmp_path / "mine.jpg"
+    photo.write_bytes(next(path for path in sorted(photos.iterdir())).read_bytes())
+    before = photo.read_bytes()
+    for output in (photo, tmp_path):
+        ran = headstart("caption", model, photo, "-o", output)
+        assert ran.code == 2
+        assert "another place" in ran.err
+    assert photo.read_bytes() == before
+
+
+def test_a_beam_has_a_limit(model: Path, photos: Path, headstart: Headstart) -> None:
+    ran = headstart("caption", model, photos, "--beam", 100_000)
+    assert ran.code == 2
+    assert "a beam from 1 to 100 wide" in ran.err

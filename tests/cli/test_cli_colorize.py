@@ -103,3 +103,12 @@ def test_inputs_that_cannot_be(model: Path, photo: Path, tmp_path: Path, headsta
         ran = headstart("colorize", *arguments)
         assert ran.code == 2, ran.err
         assert said in ran.err
+
+
+def test_a_folder_does_not_become_a_picture(
+    model: Path, photo: Path, tmp_path: Path, headstart: Headstart
+) -> None:
+    ran = headstart("colorize", model, photo.parent, "-o", tmp_path / "all.png")
+    assert ran.code == 2
+    assert "a picture's name" in ran.err
+    assert not (tmp_path / "all.png").exists()

@@ -105,7 +105,7 @@ def _places(output: Path, files: list[Path]) -> list[Path]:
     if output.suffix.lower() in PICTURE_ENDINGS and not output.is_dir():
         if len(files) > 1:
             raise OptionError("a folder for the pictures of several captions", output.name, "name a folder")
-        return [output]
+        return _kept_apart([output], files)
     if output.is_file():
         raise OptionError("a folder for the pictures, or one .png or .jpg", output.name, "name another")
     names: dict[str, None] = {}  # in order
@@ -115,4 +115,13 @@ def _places(output: Path, files: list[Path]) -> list[Path]:
             number += 1
             name = f"{file.stem}-{number}.jpg"
         names[name] = None
-    return [output / name for name in names]
+    return _kept_apart([output / name for name in names], files)
+
+
+def _kept_apart(places: list[Path], files: list[Path]) -> list[Path]:
+    """Return the places after checking that no photograph would be written over."""
+    photographs = {file.resolve() for file in files}
+    for place in places:
+        if place.resolve() in photographs:
+            raise OptionError("another place than a photograph's own", str(place), "name another one")
+    return places

@@ -225,7 +225,7 @@ class StyleTraining:
         Raises:
             DataError: No photograph can be read.
         """
-        begun, saved = time.monotonic() - self.seconds, time.monotonic()
+        begun, saved = time.monotonic() - self.seconds, -math.inf
         losses: list[float] = []
         sample = photographs.sample()
         count = self.options.batch

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headstart.data.kinds import modality_of
+from headstart.data.kinds import SUFFIXES, modality_of, suffix
 from headstart.errors import DataError, DecodeError, OptionError
 from headstart.images.decode import Pixels, decode
 from headstart.images.saving import PICTURE_ENDINGS
@@ -55,6 +55,9 @@ class PictureFolder:
     def __post_init__(self) -> None:
         if self.output.exists() and not self.output.is_dir():
             raise OptionError("a folder for what is made", f"the file {self.output.name}", "name a folder")
+        if suffix(self.output.name) in SUFFIXES["image"] and not self.output.is_dir():
+            fix = "name a folder: there are several pictures"
+            raise OptionError("a folder for what is made", f"{self.output.name}, a picture's name", fix)
         if self.output.resolve() == self.source.resolve():
             raise OptionError("another folder for what is made", "that of the pictures", "name another one")
         self._paths = [path for path in sorted(self.source.rglob("*")) if modality_of([path.name]) == "image"]

@@ -149,7 +149,7 @@ class Checkpoints:
         """
         found = self._found()
         if not found:
-            fix = "start without --resume, or name the folder of the run with --run"
+            fix = "start without --resume, or name what was cut off"
             raise OptionError("a run to resume", f"no checkpoint in {self.folder}", fix)
         for path in found:
             content = _read_json(path)

@@ -165,8 +165,32 @@ def test_another_run_or_none_is_not_gone_on_with(folder: Path, held_out: list[Vi
 
 
 def test_a_rate_that_explodes_is_told(folder: Path, held_out: list[Views], tmp_path: Path) -> None:
+    exploded = started(held_out, tmp_path, epochs=5)
+    with torch.no_grad():
+        next(exploded.network.parameters()).fill_(torch.nan)
     with pytest.raises(OptionError, match=r"loss that is a number.*lower rate"):
-        go(started(held_out, tmp_path, rate=1e30, epochs=5), folder)
+        go(exploded, folder)
+
+
+def test_a_run_cut_off_early_goes_on_from_its_first_step(
+    folder: Path, held_out: list[Views], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    descend = ColorTraining._descend
+
+    def fail(self: ColorTraining, batch: Batch) -> float:
+        if self.step == 2:
+            raise Killed
+        return descend(self, batch)
+
+    monkeypatch.setattr(ColorTraining, "_descend", fail)
+    with pytest.raises(Killed):
+        go(started(held_out, tmp_path, epochs=3), folder)
+    again = started(held_out, tmp_path, epochs=3)
+    again.resume()
+    assert again.step == 1
 
 
 @pytest.mark.parametrize(
@@ -177,7 +201,10 @@ def test_a_rate_that_explodes_is_told(folder: Path, held_out: list[Views], tmp_p
         ({"size": 0}, "multiple of 32"),
         ({"batch": 0}, "from 1 on"),
         ({"rate": 0}, "above 0"),
+        ({"rate": float("nan")}, "above 0"),
+        ({"rate": 1e9}, "up to 1"),
         ({"weight_decay": -1}, "0 or more"),
+        ({"weight_decay": float("nan")}, "0 or more"),
     ],
 )
 def test_options_outside_their_range_are_refused(wrong: dict[str, Any], message: str) -> None:

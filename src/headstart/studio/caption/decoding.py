@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _PIECE = 64
 """Photographs at a time: what a decoder keeps of each is large."""
+_WIDEST = 100
+"""Memory grows with the width, and captions get no better."""
 _NEVER = (PAD, START, UNKNOWN)
 _NOT = -math.inf
 
@@ -154,8 +156,8 @@ def beam(
         Wu et al., "Google's neural machine translation system", 2016, for the length normalisation.
     """
     rules = _Rules(longest, no_repeat, once)
-    if width < 1:
-        raise OptionError("a beam of 1 or wider", f"{width}", "such as --beam 5")
+    if not 1 <= width <= _WIDEST:
+        raise OptionError(f"a beam from 1 to {_WIDEST} wide", f"{width}", "such as --beam 5")
     if not 0 <= length_power < math.inf:
         raise OptionError("a power of the length, 0 or more", f"{length_power}", "such as 0.7")
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Iterable
@@ -85,7 +86,7 @@ def make_colorizer(
         OptionError: A value outside its range; nothing to resume; or a training that was cut off is there.
         StorageError: The disk is full or the folder cannot be written.
     """
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise OptionError("a time above 0 minutes", f"{minutes:g}", "use --minutes 30")
     if output.exists() and not is_colorizer(output):
         raise OptionError("a place for a colorizer", f"{output.name}, something else", "name another")

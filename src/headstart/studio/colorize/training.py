@@ -70,11 +70,11 @@ class TrainOptions:
             raise OptionError(f"a kind, {' or '.join(KINDS)}", repr(self.kind), "use --kind unet")
         if self.size < 32 or self.size % 32:
             raise OptionError("a size that is a multiple of 32", f"{self.size}", "use --size 224")
-        if min(self.batch, self.epochs, self.patience) < 1 or self.rate <= 0:
+        if min(self.batch, self.epochs, self.patience) < 1 or not 0 < self.rate <= 1:
             received = f"{self.batch}, {self.epochs}, {self.patience}, {self.rate:g}"
-            wanted = "batch, epochs and patience from 1 on, a rate above 0"
-            raise OptionError(wanted, received, "raise it")
-        if self.weight_decay < 0 or self.squares < 0:
+            wanted = "batch, epochs and patience from 1 on, a rate above 0 and up to 1"
+            raise OptionError(wanted, received, "use --rate 0.001")
+        if not (0 <= self.weight_decay < math.inf and 0 <= self.squares < math.inf):
             received = f"{self.weight_decay:g}, {self.squares:g}"
             raise OptionError("a weight decay and squares of 0 or more", received, "use 0.05 and 1")
 
@@ -185,7 +185,7 @@ class ColorTraining:
             OptionError: The loss is no number any more.
         """
         now = self._progress
-        begun, saved = time.monotonic() - now.seconds, time.monotonic()
+        begun, saved = time.monotonic() - now.seconds, -math.inf
         last = self.options.epochs * stream.epoch
         with reproducible(_CPU):
             for batch in stream.batches(now.step, last) if not self._exhausted() else ():
