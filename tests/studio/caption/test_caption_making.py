@@ -177,6 +177,12 @@ def test_a_training_goes_on_where_it_was_cut_off(
         make_captioner(captions, cut, members=2, epochs=2, say=say, **SMALL)
     with pytest.raises(OptionError, match="--resume"):
         make_captioner(captions, cut, members=2, epochs=2, **SMALL)
+    with pytest.raises(OptionError, match="another epochs"):
+        make_captioner(captions, cut, members=2, epochs=3, resume=True, **SMALL)
+    with pytest.raises(OptionError, match="of the labels"):
+        make_captioner(captions, cut, members=2, epochs=2, resume=True, **{**SMALL, "least_count": 20})
+    with pytest.raises(OptionError, match="of the backbone"):
+        make_captioner(captions, cut, members=2, epochs=2, resume=True, **{**SMALL, "size": 96})
     lines: list[str] = []
     made = make_captioner(captions, cut, members=2, epochs=2, resume=True, say=lines.append, **SMALL)
     assert sum("epoch" in line for line in lines) == 1

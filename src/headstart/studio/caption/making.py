@@ -118,22 +118,8 @@ def make_captioner(
             f"{len(lesson.train)} photographs to learn from, {len(lesson.held_out)} held out, "
             f"{len(lesson.vocabulary) - len(SPECIAL)} words"
         )
-        identity = Identity("", f"{eyes.card.name} {eyes.card.digest}", lesson.digest, ())
-        kept = [Checkpoints(run / f"member-{number}" / FOLDER, identity) for number in range(members)]
-        if not resume and any(each.unfinished() for each in kept):
-            fix = "go on with --resume, or remove that folder"
-            raise OptionError("a new training", f"one that was cut off, in {run.name}", fix)
         vectors = _vectors(lesson.vocabulary, offline, say) if kind == "attention" else None
-        trained = []
-        for number, checkpoints in enumerate(kept):
-            training = lesson.training(replace(wanted, seed=wanted.seed + number), checkpoints, vectors)
-            if resume and (number == 0 or checkpoints.begun()):
-                training.resume()
-            else:
-                checkpoints.clear()
-            title = f"decoder {number + 1} of {members}, " if members > 1 else ""
-            _train(training, lesson, run, title, say)
-            trained.append(training)
+        trained = _trained(lesson, wanted, members, vectors, run, resume, say)
         decoders = [each.finished() for each in trained]
         chosen, scores = _chosen(lesson, lesson.captioner(together(decoders)))
     card = {
@@ -220,14 +206,6 @@ class Lesson:
         """What is seen of the photographs that are held out, float32 [n, cells, channels]."""
         return self.seen_held_out.batch(np.arange(len(self.held_out)))
 
-    def training(
-        self, options: CaptionOptions, checkpoints: Checkpoints, vectors: NDArray[np.float32] | None
-    ) -> CaptionTraining:
-        """Return a decoder that is about to learn from this."""
-        captions = [[self.vocabulary.encode(words) for words in each] for each in self.train.tokens]
-        batches = Batches(captions, options.batch, options.seed)
-        return CaptionTraining(self.vocabulary, self.seen, batches, options, checkpoints, vectors)
-
     @cached_property
     def average(self) -> Tensor:
         """What is seen of an average photograph, float32 [cells, channels]."""
@@ -249,6 +227,38 @@ class Lesson:
         said = captioner.decode(self.grid, width=width, **how)
         words = [[self.vocabulary.words[number] for number in each.words] for each in said]
         return score(words, self.held_out.tokens)
+
+
+def _trained(
+    lesson: Lesson,
+    wanted: CaptionOptions,
+    members: int,
+    vectors: NDArray[np.float32] | None,
+    run: Path,
+    resume: bool,
+    say: Say,
+) -> list[CaptionTraining]:
+    """Train decoders one after the other, or go on with the one that was cut off."""
+    eyes = lesson.eyes.card
+    looked = f"{eyes.name} at {eyes.preprocess.size} {eyes.digest}"
+    identity = Identity("", looked, lesson.digest, lesson.vocabulary.words)
+    kept = [Checkpoints(run / f"member-{number}" / FOLDER, identity) for number in range(members)]
+    if not resume and any(each.unfinished() for each in kept):
+        fix = "go on with --resume, or remove that folder"
+        raise OptionError("a new training", f"one that was cut off, in {run.name}", fix)
+    captions = [[lesson.vocabulary.encode(words) for words in each] for each in lesson.train.tokens]
+    trained = []
+    for number, checkpoints in enumerate(kept):
+        options = replace(wanted, seed=wanted.seed + number)
+        batches = Batches(captions, options.batch, options.seed)
+        training = CaptionTraining(lesson.vocabulary, lesson.seen, batches, options, checkpoints, vectors)
+        if resume and (number == 0 or checkpoints.begun()):
+            training.resume()
+        else:
+            checkpoints.clear()
+        _train(training, lesson, run, f"decoder {number + 1} of {members}, " if members > 1 else "", say)
+        trained.append(training)
+    return trained
 
 
 def _train(training: CaptionTraining, lesson: Lesson, run: Path, title: str, say: Say) -> None:
