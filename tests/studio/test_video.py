@@ -151,6 +151,18 @@ def test_a_video_without_its_index_cannot_be_read(tmp_path: Path) -> None:
         list(read_video(path))
 
 
+def test_damage_in_the_middle_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (24, 64, 96, 3)).astype(np.uint8)
+    write_video(path, list(noise))
+    content = bytearray(path.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = bytes([255]) * third
+    path.write_bytes(content)
+    with pytest.raises(DecodeError, match="whole video"):
+        list(read_video(path))
+
+
 def test_a_gif_that_breaks_off(tmp_path: Path) -> None:
     path = tmp_path / "clip.gif"
     write_video(path, moving(8))

@@ -212,7 +212,8 @@ def _read_ffmpeg(path: Path) -> Video:
         process.wait()  # it complains that nothing is to be written, having told what the file holds
         facts = said(whole=True)
     if "Video:" not in facts:
-        raise _broken(path, facts.strip().splitlines()[-1] if facts.strip() else "no video in it")
+        opened = "Input #0" in facts or not facts.strip()
+        raise _broken(path, "no video in it" if opened else facts.strip().splitlines()[-1])
     speed = re.search(r"Video:.*?([\d.]+) (?:fps|tbr)", facts)
     fps = float(speed[1]) if speed and float(speed[1]) else 25.0
     length = re.search(r"Duration: (\d+):(\d+):([\d.]+)", facts)
@@ -235,7 +236,8 @@ def _frames(path: Path, fps: float) -> Generator[Pixels, None, None]:
                 raise _broken(path, f"a break after {found} frames")
             found += 1
             yield np.frombuffer(content, np.uint8).reshape(height, width, 3)
-        if process.wait() or not found:
+        # Of damage ffmpeg complains, and goes on: what it then gives is not what the video was.
+        if process.wait() or not found or said(whole=True):
             raise _broken(path, f"{said()} after {found} frames")
 
 
@@ -262,7 +264,8 @@ def _running(
         def said(whole: bool = False) -> str:
             told.seek(0)
             text = told.read().decode(errors="replace").strip()
-            return text if whole else (text.splitlines() or ["ffmpeg gave no reason"])[-1]
+            last = (text.splitlines() or ["ffmpeg gave no reason"])[-1]
+            return text if whole else re.sub(r"^(\[[^]]*\] ?)+", "", last)
 
         with subprocess.Popen([*start, *command], stdin=stdin, stdout=stdout, stderr=told) as process:
             try:
