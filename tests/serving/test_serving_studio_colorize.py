@@ -65,12 +65,16 @@ def test_photographs_are_coloured(ada: tuple[FlaskClient, str], tmp_path: Path) 
     perform(store, job)
     assert store.get(job.id).status == "done", store.get(job.id).error
     assert [file.name for file in job.results()] == [
-        "coloured-01-old.jpg", "coloured-02-old.jpg", "sheet.jpg", "colorize.json",
+        "colours.html", "coloured-01-old.jpg", "coloured-02-old.jpg", "sheet.jpg", "colorize.json",
     ]  # fmt: skip
     assert rgb_to_lab(decode(job.out / "coloured-02-old.jpg"))[15, 15, 2] < -15
     told = json.loads((job.out / "colorize.json").read_text())
     assert told["coloured"] == 2
     assert list(told["failed"]) == ["bad.png"]
+    page = (job.out / "colours.html").read_text()
+    assert "Cannot be read" in page
+    assert "bad.png" in page
+    assert str(tmp_path) not in page + (job.out / "colorize.json").read_text()
     shown = client.get(made.location).text
     assert "coloured-01-old.jpg" in shown
 

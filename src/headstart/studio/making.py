@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headstart.images.decode import Pixels
 from headstart.studio.commands import Command, Input, Option, Progress, register, weighted
@@ -185,36 +185,12 @@ STYLIZE = register(
 def _colorize(
     inputs: Mapping[str, Sequence[Path]], options: Mapping[str, Any], out: Path, progress: Progress
 ) -> None:
-    from headstart.errors import DecodeError, OptionError
-    from headstart.files import write_json
-    from headstart.images.decode import decode_file
-    from headstart.images.saving import save_picture
-    from headstart.studio.colorize.colorizer import open_colorizer
-    from headstart.studio.colorize.colouring import Colouring
     from headstart.studio.colorize.hints import read_hint
-    from headstart.studio.colorize.sheet import sheet
+    from headstart.studio.colorize.telling import colour_photos
 
-    photos = inputs["photos"]
     hints = [read_hint(each) for each in options["hints"].split()]
-    if hints and len(photos) > 1:
-        raise OptionError("one photograph for hints", f"{len(photos)}", "send one at a time")
-    progress(0.0, "opening the colorizer")
-    colorizer = open_colorizer(inputs["colorizer"][0])
-    colouring = Colouring(colorizer, hints, "annealed" if options["colours"] == "vivid" else "expected")
-    unread: dict[str, str] = {}
-    for number, photo in enumerate(photos):
-        progress(number / len(photos), f"colouring {photo.name}")
-        # Two photographs may have one name.
-        name = "coloured.jpg" if len(photos) == 1 else f"coloured-{number + 1:02d}-{photo.stem}.jpg"
-        try:
-            colouring.add(photo.name, decode_file(photo), out / name)
-        except DecodeError as error:
-            unread[photo.name] = str(error)
-    if not colouring.count:
-        raise DecodeError("photographs that can be read", next(iter(unread.values())), "send others")
-    save_picture(out / "sheet.jpg", sheet(colouring.rows))
-    told = {"coloured": colouring.count, "had_colour": colouring.had_colour, "failed": unread}
-    write_json(out / "colorize.json", told)
+    how: Literal["annealed", "expected"] = "annealed" if options["colours"] == "vivid" else "expected"
+    colour_photos(inputs["colorizer"][0], inputs["photos"], out, progress, hints=hints, how=how)
 
 
 COLORIZE = register(
