@@ -1,4 +1,4 @@
-"""From pixels to a network's input: one specification, two kernels that agree within one grey level."""
+"""From pixels to a network's input: one specification, two kernels that agree within a grey level."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def prepare(source: Source, spec: Preprocess, kernel: Kernel = "pillow") -> Pixe
         source: A Path, encoded bytes or an array, see `decode`.
         spec: What the network wants: side, crop, interpolation.
         kernel: "pillow" (serving: needs no torch) or "torch" (training: 3 to 6 times faster). Both
-            antialias; tests hold them within one grey level. Defaults to "pillow".
+            antialias; tests hold them within one grey level, two at
+            a number in ten thousand at most. Defaults to "pillow".
 
     Returns:
         The input, uint8 [side, side, 3], RGB; mean and standard deviation are the network's business.
