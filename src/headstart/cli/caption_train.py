@@ -37,7 +37,7 @@ def run(
     told: Annotated[
         float, typer.Option(help="Share of its words that it is told in the last epoch (teacher forcing).")
     ] = 1.0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.run.")] = False,
+    resume: common.ResumeOption = False,
     seed: common.SeedOption = 0,
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,

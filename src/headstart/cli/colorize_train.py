@@ -32,7 +32,7 @@ def run(
     squares: Annotated[
         float, typer.Option(help="Weight of the squared error beside the cross entropy; for unet.")
     ] = 1.0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.run.")] = False,
+    resume: common.ResumeOption = False,
     seed: common.SeedOption = 0,
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,

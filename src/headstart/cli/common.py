@@ -46,6 +46,7 @@ StrategyOption = Annotated[
     Literal["freeze-all", "fine-tune-late", "cut-early", "fine-tune-all", "scratch"] | None,
     typer.Option(help="How much of the network is kept. Default: what the evidence says."),
 ]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.run.")]
 SeedOption = Annotated[
     int, typer.Option(help="Random numbers start here: the same seed gives the same result.")
 ]

@@ -28,7 +28,7 @@ def run(
     style_weight: Annotated[float, typer.Option(help="Weight of the style.")] = 20.0,
     smooth: Annotated[float, typer.Option(help="Weight of the total variation.")] = 1e-5,
     every: Annotated[int, typer.Option(help="Steps between two previews, in OUTPUT.run.")] = 50,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in OUTPUT.run.")] = False,
+    resume: common.ResumeOption = False,
     seed: common.SeedOption = 0,
     offline: common.OfflineOption = False,
     json: common.JsonOption = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -14,9 +13,8 @@ from PIL import Image
 
 from headstart.engines.openvino_engine import OpenVinoEngine, read_ir
 from headstart.engines.precision import Precision
-from headstart.errors import ArtefactError
-from headstart.files import digest_file
 from headstart.images.decode import Pixels
+from headstart.studio.cards import read_trained_card
 from headstart.studio.settling import with_norms_of
 
 SCHEMA = 1
@@ -35,7 +33,6 @@ _TILE = 1024
 _SEEN = 64
 """Pixels beyond a tile that its last ones see, a multiple of the stride."""
 _OVERVIEW = 1_000_000
-_FIX = "name a folder that `headstart style-train` wrote"
 
 
 class Brush:
@@ -149,18 +146,4 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         ArtefactError: The folder holds no trained style, or it is damaged or of a later version.
     """
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtefactError("a trained style", f"no {CARD} in {folder.name}", _FIX) from error
-    except ValueError as error:
-        raise ArtefactError(f"JSON in {CARD}", str(error), "train or copy the style again") from error
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        found = card.get("schema") if isinstance(card, dict) else type(card).__name__
-        raise ArtefactError(f"a trained style of schema {SCHEMA}", f"{found}", "update headstart")
-    for name, wanted in card["files"].items():
-        path = folder / name
-        found = digest_file(path) if path.is_file() else "no such file"
-        if found != wanted:
-            raise ArtefactError(f"{name} with the digest {wanted[:12]}…", found[:12], "copy the style again")
-    return card
+    return read_trained_card(folder / CARD, "style", SCHEMA, (NETWORK, WEIGHTS), "style-train")

@@ -20,7 +20,6 @@ from headstart.backbones.card import Preprocess
 from headstart.data.items import Problem, Source
 from headstart.data.pipeline import Pipeline
 from headstart.errors import ArtefactError, DecodeError, OptionError
-from headstart.files import digest_file
 from headstart.images.decode import Pixels
 from headstart.images.preprocess import prepare
 from headstart.studio.caption.decoders import Decoder, Guided, build, together
@@ -28,12 +27,12 @@ from headstart.studio.caption.decoding import Decoded, beam, greedy, sample
 from headstart.studio.caption.nouns import is_function_word
 from headstart.studio.caption.seen import Eyes, as_grid, open_eyes
 from headstart.studio.caption.vocabulary import Vocabulary
+from headstart.studio.cards import read_trained_card
 
 SCHEMA = 1
 CARD, VOCABULARY, AVERAGE = "captioner.json", "vocabulary.json", "average.safetensors"
 HOW = ("beam", "greedy", "sample")
 _AT_ONCE = 64
-_FIX = "name a folder that `headstart caption-train` wrote"
 _AGAIN = "copy or train the captioner again"
 
 
@@ -242,22 +241,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         ArtefactError: The folder holds no captioner, or it is damaged or of a later version.
     """
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtefactError("a trained captioner", f"no {CARD} in {folder.name}", _FIX) from error
-    except ValueError as error:
-        raise ArtefactError(f"JSON in {CARD}", str(error), _AGAIN) from error
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        found = card.get("schema") if isinstance(card, dict) else type(card).__name__
-        raise ArtefactError(f"a captioner of schema {SCHEMA}", f"{found}", "update headstart")
-    for name, wanted in card["files"].items():
-        path = folder / name
-        found = digest_file(path) if path.is_file() else "no such file"
-        if found != wanted:
-            what = f"{name} of this captioner, with the digest {wanted[:12]}…"
-            raise ArtefactError(what, found[:12], _AGAIN)
-    return card
+    return read_trained_card(folder / CARD, "captioner", SCHEMA, (VOCABULARY, AVERAGE), "caption-train")
 
 
 def _member(path: Path, card: dict[str, Any], vocabulary: Vocabulary, eyes: Eyes) -> Decoder:

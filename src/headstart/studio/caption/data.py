@@ -128,9 +128,9 @@ def with_splits(data: Captioned, seed: int = 0, share: float = 0.1) -> Captioned
         fix = "give more photographs with captions; some hundred are a beginning"
         raise DataError("at least 2 photographs to learn from and to check on", str(len(free)), fix)
     chosen = np.random.default_rng(seed).permutation(free)[: max(1, round(share * len(free)))]
-    held = set(chosen.tolist())
+    held, decidable = set(chosen.tolist()), set(free)
     decided = tuple(
-        replace(item, split="val" if n in held else "train") if n in set(free) else item
+        replace(item, split="val" if n in held else "train") if n in decidable else item
         for n, item in enumerate(items)
     )
     return replace(data, photographs=replace(data.photographs, items=decided))

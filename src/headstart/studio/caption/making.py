@@ -192,7 +192,7 @@ class Lesson:
         vocabulary = Vocabulary.of((words for each in train.tokens for words in each), least_count)
         return cls(train, held_out, seen, seen_held_out, vocabulary, eyes, tuple(problems))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the photographs' names and sizes and of what was said of them."""
         items = [*self.train.photographs, *self.held_out.photographs]
