@@ -38,10 +38,10 @@ def test_a_whole_one(tmp_path: Path, card: dict[str, Any]) -> None:
 def test_files_that_are_gone_or_changed(tmp_path: Path, card: dict[str, Any], name: str) -> None:
     keep(tmp_path, card)
     (tmp_path / name).write_text("other")
-    with pytest.raises(ArtefactError, match=f"{name} of this toy.*a changed {name}"):
+    with pytest.raises(ArtefactError, match=rf"{name} of this toy.*a changed {name}"):
         read(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(ArtefactError, match=f"{name} of this toy.*no such file"):
+    with pytest.raises(ArtefactError, match=rf"{name} of this toy.*no such file"):
         read(tmp_path)
 
 
@@ -63,5 +63,5 @@ def test_other_cards(tmp_path: Path, content: str, said: str) -> None:
 
 
 def test_no_card_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match="a trained toy.*toy-train"):
+    with pytest.raises(ArtefactError, match=r"a trained toy.*toy-train"):
         read(tmp_path)
